@@ -4,5 +4,22 @@
 """The Gaussian set, spherical harmonics and splat files."""
 
 from avatar_ros.gaussians.gaussians import Gaussians
+from avatar_ros.gaussians.ply import read_ply, write_ply
+from avatar_ros.gaussians.spherical_harmonics import (
+    evaluate_sh,
+    evaluate_sh_into,
+    rgb_from_sh0,
+    sh0_from_rgb,
+    sh_basis,
+)
 
-__all__ = ['Gaussians']
+__all__ = [
+    'Gaussians',
+    'evaluate_sh',
+    'evaluate_sh_into',
+    'read_ply',
+    'rgb_from_sh0',
+    'sh0_from_rgb',
+    'sh_basis',
+    'write_ply',
+]

@@ -96,7 +96,7 @@ def draw(
 ) -> int:
     """Number of Gaussians drawn into out (H, W, D) and alphas (H, W).
 
-    `depth_at` and `expected` say where depth goes, see `write_pixel`. Afterwards `buffers`
+    `depth_at` and `expected` say where depth goes, see `write_row`. Afterwards `buffers`
     hold what the backward pass needs.
     """
     n = len(splats.means)

@@ -11,7 +11,7 @@ import math
 
 from numba import njit
 
-from avatar_ros.render.kernels.blend import clear_tile, write_pixel
+from avatar_ros.render.kernels.blend import clear_tile, write_row
 from avatar_ros.render.kernels.tiles import (
     ALPHA_MAX,
     BLUE,
@@ -95,13 +95,10 @@ def blend_plain(
                     scratch[at + 4] += weight
                     scratch[at + 5] += weight * rows[j, DEPTH]
         for y in range(used_rows):
-            for x in range(used_columns):
-                at = (y * TILE_WIDTH + x) * _FORWARD
-                write_pixel(
-                    out, alphas, tile_y + y, tile_x + x, scratch[at + 1], scratch[at + 2],
-                    scratch[at + 3], scratch[at + 4], scratch[at + 5], background, depth_at,
-                    expected,
-                )  # fmt: skip
+            write_row(
+                scratch, y * TILE_WIDTH * _FORWARD + 1, _FORWARD, 1, out, alphas, tile_y + y,
+                tile_x, used_columns, background, depth_at, expected,
+            )  # fmt: skip
 
 
 @njit(cache=True, nogil=True, fastmath=FINITE_MATH, error_model='numpy')
