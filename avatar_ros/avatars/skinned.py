@@ -1,0 +1,355 @@
+# Copyright 2026 Avatar ROS developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""Gaussians that follow a skeleton and a face: expression basis, then linear blend skinning.
+
+Two engines with the same results: numba in place for live use on a CPU, torch for CUDA and as
+the twin that tests compare with.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numba
+import numpy as np
+import torch
+from torch import Tensor
+
+from avatar_ros.avatars.bundle import Bundle
+from avatar_ros.body import BodyPose, FaceExpression
+from avatar_ros.body.lbs import forward_kinematics, skin_points_torch, skinning_transforms
+from avatar_ros.body.pose import IDENTITY_QUAT
+from avatar_ros.gaussians import Gaussians
+from avatar_ros.gaussians.spherical_harmonics import evaluate_sh, rgb_from_sh0
+from avatar_ros.geometry import quat_from_matrix, quat_from_rotvec, quat_multiply
+from avatar_ros.types import Array, FloatArray
+
+#: How far an eye turns at a full ``eyeLook`` weight, in radians; the free body's eyes turn so.
+EYE_LOOK_RAD = {'In': 0.49, 'Out': 0.49, 'Up': 0.24, 'Down': 0.40}
+_JAW = {'smplx': 'jaw', 'flame': 'jaw'}
+_EYES = {
+    'smplx': {'left': 'left_eye_smplhf', 'right': 'right_eye_smplhf'},
+    'flame': {'left': 'left_eye', 'right': 'right_eye'},
+}
+
+
+class SkinnedAvatar:
+    """A bundle that can be posed.
+
+    Joint rotations are taken as they come: whoever filters a pose decides what an unseen joint
+    does. Joints are mapped by name; those that the pose lacks stay at rest. `betas` are ignored:
+    a bundle is one person.
+    """
+
+    def __init__(self, bundle: Bundle, device: torch.device | str = 'cpu') -> None:
+        self.bundle = bundle
+        self.device = torch.device(device)
+        g, n = bundle.gaussians, len(bundle)
+        self._rest_means = _float32(g.means)
+        self._rest_quats = _float32(g.quats)
+        self._means = np.empty((n, 3), np.float32)
+        self._quats = np.empty((n, 4), np.float32)
+        self._turns = np.empty((n, 4), np.float32)
+        face = bundle.expression
+        moved = 0 if face is None else len(face.index)
+        self._index = np.zeros(0, np.int32) if face is None else face.index
+        # One row per action, so that the loop over Gaussians is a stream of bytes.
+        self._basis = (
+            np.zeros((0, 0), np.int8)
+            if face is None
+            else np.ascontiguousarray(face.values.reshape(len(face.names), -1))
+        )
+        self._offset = np.zeros((moved, 3), np.float32)
+        self._skin_joints = np.ascontiguousarray(bundle.skin_joints)
+        self._skin_weights = np.ascontiguousarray(bundle.skin_weights, dtype=np.float32)
+        shown = rgb_from_sh0(g.colors[:, 0])
+        self._result = Gaussians(
+            means=torch.from_numpy(self._means),
+            quats=torch.from_numpy(self._quats),
+            scales=g.scales.float().contiguous(),
+            opacities=g.opacities.float().contiguous(),
+            colors=shown.clamp(0, 1).float().contiguous(),
+        )
+
+    @property
+    def name(self) -> str:
+        return self.bundle.name
+
+    def __len__(self) -> int:
+        return len(self.bundle)
+
+    def deform(self, pose: BodyPose, expression: FaceExpression | None = None) -> Gaussians:
+        """The Gaussians in the frame of the pose, with plain RGB colours.
+
+        On a CPU they lie in buffers that the next call overwrites: render before, or clone. A
+        bundle with view-dependent colours shows their mean; `colors_for` gives the rest.
+
+        :raises ValueError: if the pose has the wrong number of joints or is not finite.
+        """
+        if self.device.type != 'cpu':
+            return self.deform_torch(pose, expression)
+        A, turns = self._joint_motion(pose, expression)
+        weights = self.expression_weights(expression)
+        used = np.flatnonzero(weights)
+        self._offset[:] = 0
+        if used.size:
+            assert self.bundle.expression is not None
+            steps = (weights * self.bundle.expression.scale).astype(np.float32)
+            _add_actions(self._basis, used, steps, self._offset.reshape(-1))
+        _skin(
+            self._rest_means,
+            self._rest_quats,
+            self._index,
+            self._offset,
+            self._skin_joints,
+            self._skin_weights,
+            A.astype(np.float32),
+            turns.astype(np.float32),
+            self._means,
+            self._quats,
+            self._turns,
+        )
+        return self._result
+
+    def deform_torch(self, pose: BodyPose, expression: FaceExpression | None = None) -> Gaussians:
+        """The same by torch on `device`, into new tensors."""
+        A, turns = (
+            torch.as_tensor(x, dtype=torch.float32, device=self.device)
+            for x in self._joint_motion(pose, expression)
+        )
+        means, quats, joints, weights, index, basis, scale, shown = self._on_device
+        amount = torch.as_tensor(
+            self.expression_weights(expression), dtype=torch.float32, device=self.device
+        )
+        offset = torch.einsum('k,kmc->mc', amount * scale, basis.float())
+        means = means.index_add(0, index, offset)
+        posed, _ = skin_points_torch(means, joints, weights, A)
+        turn = turns[joints.long()]
+        sign = torch.where((turn * turn[:, :1]).sum(-1, keepdim=True) < 0, -1.0, 1.0)
+        turn = torch.nn.functional.normalize((weights[..., None] * sign * turn).sum(1), dim=-1)
+        self._last_turns = turn
+        result = self._result
+        return Gaussians(
+            means=posed,
+            quats=_quat_multiply_torch(turn, quats),
+            scales=result.scales.to(self.device),
+            opacities=result.opacities.to(self.device),
+            colors=shown,
+        )
+
+    def colors_for(self, camera_positions: Sequence[FloatArray] | FloatArray) -> Tensor:
+        """RGB (C, N, 3) of the last pose as seen from C points in its frame.
+
+        The direction of view is turned back into the T-pose, so that highlights move with the
+        body. Only bundles with `sh_degree` above 0 need it.
+        """
+        g = self.bundle.gaussians
+        means = self._result.means
+        back = torch.from_numpy(self._turns) * torch.tensor([1.0, -1.0, -1.0, -1.0])
+        views = []
+        for position in np.atleast_2d(np.asarray(camera_positions, dtype=np.float32)):
+            ray = torch.nn.functional.normalize(means - torch.from_numpy(position), dim=-1)
+            views.append(evaluate_sh(g.colors.float(), _rotate_torch(back, ray)))
+        return torch.stack(views)
+
+    def expression_weights(self, expression: FaceExpression | None) -> FloatArray:
+        """Weights (K,) of the bundle's basis; zeros for a face that is not seen."""
+        face = self.bundle.expression
+        if face is None:
+            return np.zeros(0)
+        if not _drives(expression, face.basis):
+            return np.zeros(len(face.names))
+        assert expression is not None
+        weights = expression.weights_for(face.names)
+        if not np.isfinite(weights).all():
+            bad = face.names[int(np.flatnonzero(~np.isfinite(weights))[0])]
+            raise ValueError(f'expression weight {bad!r} is not finite; expected 0..1.')
+        return weights
+
+    def sole_points(self, pose: BodyPose) -> FloatArray:
+        """Points (S, 3) under the feet in the frame of the pose."""
+        A, _ = self._joint_motion(pose, None)
+        A = A[self.bundle.sole_joints]
+        turned = np.einsum('sab,sb->sa', A[:, :, :3], self.bundle.sole_points)
+        return np.asarray(turned + A[:, :, 3])
+
+    def ground_height(self, pose: BodyPose, up: FloatArray | None = None) -> float:
+        """Height along `up` (default y) of the lowest point of the feet, in metres."""
+        points = self.sole_points(pose)
+        if not len(points):
+            raise ValueError(f'avatar {self.name!r} has no sole points; its floor is unknown.')
+        return float((points @ (np.array([0.0, 1.0, 0.0]) if up is None else up)).min())
+
+    def _joint_motion(
+        self, pose: BodyPose, expression: FaceExpression | None
+    ) -> tuple[FloatArray, FloatArray]:
+        """How the joints carry points (J, 3, 4), and how they turn (J, 4) wxyz."""
+        skeleton, rest = self.bundle.skeleton, self.bundle.rest_joints.astype(float)
+        if len(pose.rotations) != len(pose.skeleton):
+            raise ValueError(
+                f'pose has {len(pose.rotations)} rotations; skeleton {pose.skeleton.name!r} '
+                f'needs {len(pose.skeleton)}.'
+            )
+        rotations = np.tile(IDENTITY_QUAT, (len(skeleton), 1))
+        mine, theirs = self._map_from(pose)
+        rotations[mine] = np.asarray(pose.rotations, dtype=float)[theirs]
+        self._pose_face(rotations, expression)
+        if not (np.isfinite(rotations).all() and np.isfinite(pose.T_frame_root).all()):
+            raise ValueError('pose is not finite; drop the sample that it comes from.')
+        T = forward_kinematics(skeleton, rest, rotations, np.asarray(pose.T_frame_root, float))
+        turns = quat_from_matrix(T[:, :3, :3])
+        return skinning_transforms(T, rest), turns
+
+    def _map_from(self, pose: BodyPose) -> tuple[Array, Array]:
+        skeleton = self.bundle.skeleton
+        if pose.skeleton is skeleton:
+            rows = np.arange(1, len(skeleton))
+            return rows, rows
+        shared = [j for j in skeleton.joints[1:] if j in pose.skeleton.index]
+        return skeleton.rows(shared), pose.skeleton.rows(shared)
+
+    def _pose_face(self, rotations: FloatArray, expression: FaceExpression | None) -> None:
+        """Replace jaw and eye rotations by those of a face that is seen."""
+        if expression is None or expression.confidence <= 0:
+            return
+        skeleton, face = self.bundle.skeleton, self.bundle.expression
+        jaw = _JAW.get(skeleton.name)
+        if jaw:
+            by_basis = face is not None and face.drives_jaw and _drives(expression, face.basis)
+            rotations[skeleton.index[jaw]] = IDENTITY_QUAT if by_basis else expression.jaw
+        for side, joint in _EYES.get(skeleton.name, {}).items():
+            rotations[skeleton.index[joint]] = eye_rotation(expression, side)
+
+    @cached_property
+    def _on_device(self) -> tuple[Tensor, ...]:
+        face, g = self.bundle.expression, self.bundle.gaussians
+        values = np.zeros((0, 0, 3), np.int8) if face is None else face.values
+        scale = np.zeros(0, np.float32) if face is None else face.scale
+        tensors = (
+            g.means.float(),
+            g.quats.float(),
+            torch.from_numpy(self._skin_joints),
+            torch.from_numpy(self._skin_weights),
+            torch.from_numpy(self._index),
+            torch.from_numpy(values),
+            torch.from_numpy(scale),
+            self._result.colors,
+        )
+        return tuple(tensor.to(self.device) for tensor in tensors)
+
+
+def eye_rotation(expression: FaceExpression, side: str) -> FloatArray:
+    """Rotation (4,) of the ``left`` or ``right`` eye relative to the head.
+
+    Trackers without an eye rotation leave it at the identity; then the ARKit ``eyeLook``
+    weights say where the eye looks.
+    """
+    given = expression.left_eye if side == 'left' else expression.right_eye
+    if not np.allclose(given, IDENTITY_QUAT, atol=1e-6) or expression.basis != 'arkit52':
+        return np.asarray(given, dtype=float)
+    names = tuple(f'eyeLook{way}{side.capitalize()}' for way in EYE_LOOK_RAD)
+    inward, outward, upward, downward = expression.weights_for(names) * list(EYE_LOOK_RAD.values())
+    to_the_left = outward - inward if side == 'left' else inward - outward
+    yaw, pitch = quat_from_rotvec([0, to_the_left, 0]), quat_from_rotvec([downward - upward, 0, 0])
+    return quat_multiply(yaw, pitch)
+
+
+def _drives(expression: FaceExpression | None, basis: str) -> bool:
+    return expression is not None and expression.confidence > 0 and expression.basis == basis
+
+
+def _float32(tensor: Tensor) -> Array:
+    return np.ascontiguousarray(tensor.detach().cpu().numpy(), dtype=np.float32)
+
+
+def _quat_multiply_torch(a: Tensor, b: Tensor) -> Tensor:
+    aw, av, bw, bv = a[..., :1], a[..., 1:], b[..., :1], b[..., 1:]
+    w = aw * bw - (av * bv).sum(-1, keepdim=True)
+    return torch.cat([w, aw * bv + bw * av + torch.linalg.cross(av, bv)], dim=-1)
+
+
+def _rotate_torch(quat: Tensor, vectors: Tensor) -> Tensor:
+    w, v = quat[..., :1], quat[..., 1:]
+    t = 2 * torch.linalg.cross(v, vectors)
+    result: Tensor = vectors + w * t + torch.linalg.cross(v, t)
+    return result
+
+
+@numba.njit(fastmath=True, nogil=True, cache=True, error_model='numpy')
+def _add_actions(basis: Array, used: Array, steps: Array, out: Array) -> None:
+    """out (3M,) += steps[k] * basis[k] for the used rows; blocks stay in the first cache."""
+    block = 4096
+    for start in range(0, out.shape[0], block):
+        end = min(start + block, out.shape[0])
+        for k in used:
+            step = steps[k]
+            row = basis[k, start:end]
+            part = out[start:end]
+            for i in range(end - start):
+                part[i] += step * np.float32(row[i])
+
+
+@numba.njit(fastmath=True, nogil=True, cache=True, error_model='numpy')
+def _skin(
+    rest_means: Array,
+    rest_quats: Array,
+    index: Array,
+    offset: Array,
+    joints: Array,
+    weights: Array,
+    A: Array,
+    turns: Array,
+    means: Array,
+    quats: Array,
+    blended: Array,
+) -> None:
+    """Fill means (N, 3), quats (N, 4) and the blended rotations (N, 4)."""
+    m = 0
+    for i in range(rest_means.shape[0]):
+        x = rest_means[i, 0]
+        y = rest_means[i, 1]
+        z = rest_means[i, 2]
+        if m < index.shape[0] and index[m] == i:
+            x += offset[m, 0]
+            y += offset[m, 1]
+            z += offset[m, 2]
+            m += 1
+        ox = oy = oz = np.float32(0)
+        w = a = b = c = np.float32(0)
+        first = turns[joints[i, 0]]
+        for k in range(joints.shape[1]):
+            s = weights[i, k]
+            if s == np.float32(0):
+                continue
+            T = A[joints[i, k]]
+            ox += s * (T[0, 0] * x + T[0, 1] * y + T[0, 2] * z + T[0, 3])
+            oy += s * (T[1, 0] * x + T[1, 1] * y + T[1, 2] * z + T[1, 3])
+            oz += s * (T[2, 0] * x + T[2, 1] * y + T[2, 2] * z + T[2, 3])
+            q = turns[joints[i, k]]
+            # q and -q are the same rotation: blend on one half of the sphere.
+            if q[0] * first[0] + q[1] * first[1] + q[2] * first[2] + q[3] * first[3] < 0:
+                s = -s
+            w += s * q[0]
+            a += s * q[1]
+            b += s * q[2]
+            c += s * q[3]
+        scale = np.float32(1) / np.sqrt(w * w + a * a + b * b + c * c)
+        w *= scale
+        a *= scale
+        b *= scale
+        c *= scale
+        means[i, 0] = ox
+        means[i, 1] = oy
+        means[i, 2] = oz
+        blended[i, 0] = w
+        blended[i, 1] = a
+        blended[i, 2] = b
+        blended[i, 3] = c
+        rw = rest_quats[i, 0]
+        ra = rest_quats[i, 1]
+        rb = rest_quats[i, 2]
+        rc = rest_quats[i, 3]
+        quats[i, 0] = w * rw - a * ra - b * rb - c * rc
+        quats[i, 1] = w * ra + a * rw + b * rc - c * rb
+        quats[i, 2] = w * rb - a * rc + b * rw + c * ra
+        quats[i, 3] = w * rc + a * rb - b * ra + c * rw
