@@ -88,10 +88,14 @@ def read_ply(
     else:
         rest = rest.reshape(n, terms, 3)
     colors = np.concatenate([columns['dc'][:, None], rest], axis=1)
-    opacities = 1 / (1 + np.exp(-columns['opacities'][:, 0].astype(float)))
-    linear = (columns['means'], columns['quats'], np.exp(columns['scales']), opacities, colors)
-    means, quats, scales, alphas, sh = (torch.tensor(v, dtype=torch.float32) for v in linear)
-    return Gaussians(means, quats, scales, alphas, sh, degree)
+    return Gaussians(
+        means=torch.from_numpy(columns['means']),
+        quats=torch.from_numpy(columns['quats']),
+        scales=torch.from_numpy(columns['scales']).exp(),
+        opacities=torch.from_numpy(columns['opacities'][:, 0]).sigmoid(),
+        colors=torch.from_numpy(colors),
+        sh_degree=degree,
+    )
 
 
 def write_ply(path: str | Path, gaussians: Gaussians) -> None:
@@ -113,7 +117,7 @@ def write_ply(path: str | Path, gaussians: Gaussians) -> None:
         colors = sh0_from_rgb(colors)[:, None]
     alphas = gaussians.opacities.detach().cpu().double().numpy()
     alphas = np.clip(alphas, _OPACITY_MARGIN, 1 - _OPACITY_MARGIN)
-    rest = colors[:, 1:].transpose(0, 2, 1).reshape(n, -1)
+    rest = colors[:, 1:].transpose(0, 2, 1).reshape(n, 3 * (colors.shape[1] - 1))
     blocks = [
         gaussians.means.detach().cpu().numpy(),
         np.zeros((n, 3)),

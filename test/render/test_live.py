@@ -1,0 +1,171 @@
+# Copyright 2026 Avatar ROS developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""What live use and training need: reuse, threads, speed ratios, convergence."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from avatar_ros.gaussians import Gaussians
+from avatar_ros.render import NumbaEngine
+from avatar_ros.render.frame import BLACK
+from avatar_ros.render.kernels.blend import blend
+from avatar_ros.render.kernels.blend_plain import blend_plain
+from benchmarks.scene import camera, person
+
+
+def test_a_reused_workspace_gives_identical_frames(engine: NumbaEngine) -> None:
+    workspace = engine.workspace()
+    small, large = person(500), person(5_000, sh_degree=1)
+    requests = [(small, (96, 64)), (large, (160, 128)), (small, (96, 64)), (large, (64, 160))]
+    for gaussians, (width, height) in requests * 2:
+        for azimuth in (0.1, 2.0):
+            views = [camera(width, height, azimuth), camera(width, height, azimuth, offset=0.06)]
+            reused = engine.rasterize(gaussians, views, workspace=workspace, render_mode='RGB+D')
+            fresh = engine.rasterize(gaussians, views, render_mode='RGB+D')
+            assert torch.equal(reused.colors, fresh.colors)
+            assert torch.equal(reused.alphas, fresh.alphas)
+
+
+def test_a_workspace_is_drawn_over_and_fresh_images_are_not() -> None:
+    engine, gaussians = NumbaEngine(), person(500)
+    workspace = engine.workspace()
+    first = engine.rasterize(gaussians, [camera(64, 64)], workspace=workspace)
+    again = engine.rasterize(gaussians, [camera(64, 64, 2.0)], workspace=workspace)
+    assert first.colors.data_ptr() == again.colors.data_ptr()
+    fresh = [engine.rasterize(gaussians, [camera(64, 64)]).colors for _ in range(2)]
+    assert fresh[0].data_ptr() != fresh[1].data_ptr()
+
+
+@pytest.mark.parametrize('cameras', [1, 2, 3])
+def test_two_threads_draw_what_one_draws(cameras: int) -> None:
+    gaussians = person(5_000, sh_degree=3)
+    views = [camera(200, 150, offset=0.06 * c) for c in range(cameras)]
+    one, two = (NumbaEngine(threads=n).rasterize(gaussians, views) for n in (1, 2))
+    assert torch.equal(one.colors, two.colors)
+    assert torch.equal(one.alphas, two.alphas)
+
+
+def test_threads_may_render_at_the_same_time() -> None:
+    engine, gaussians = NumbaEngine(threads=2), person(3_000)
+    views = [camera(128, 128, azimuth) for azimuth in (0.0, 1.0, 2.0, 3.0)]
+    expected = [engine.rasterize(gaussians, [view]).colors for view in views]
+    wrong: list[int] = []
+
+    def consumer(k: int) -> None:
+        workspace = engine.workspace()
+        for _ in range(10):
+            found = engine.rasterize(gaussians, [views[k]], workspace=workspace).colors
+            if not torch.equal(found, expected[k]):
+                wrong.append(k)
+
+    threads = [threading.Thread(target=consumer, args=(k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def fastest_cpu(work: Callable[[], object], repeats: int) -> float:
+    times = []
+    for _ in range(repeats):
+        start = time.thread_time()
+        work()
+        times.append(time.thread_time() - start)
+    return min(times)
+
+
+def test_simd_blends_at_least_three_times_faster_than_plain_loops() -> None:
+    engine, size = NumbaEngine(), 256
+    workspace = engine.workspace()
+    engine.rasterize(person(20_000), [camera(size, size)], workspace=workspace)
+    (b,) = workspace.buffers(1)
+    out, alphas = workspace.images(1, size, size, 3)
+
+    def run(kernel: Callable[..., None]) -> Callable[[], None]:
+        return lambda: kernel(
+            b.sorted_rows, b.binned, b.starts, b.owners, 0, size, size, BLACK, -1, False,
+            b.scratch[0], out[0], alphas[0, ..., 0],
+        )  # fmt: skip
+
+    run(blend)()
+    run(blend_plain)()
+    assert 3 * fastest_cpu(run(blend), 10) < fastest_cpu(run(blend_plain), 5)
+
+
+def test_first_frame_with_a_warm_cache_takes_less_than_a_second() -> None:
+    NumbaEngine().warm_up(gradients=True)
+    program = """
+import time, torch
+torch.set_num_threads(1)
+from avatar_ros.render import NumbaEngine
+start = time.process_time()
+NumbaEngine().warm_up(gradients=True)
+print(time.process_time() - start)
+"""
+    result = subprocess.run(
+        [sys.executable, '-c', program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, 'OMP_NUM_THREADS': '1'},
+    )
+    assert float(result.stdout) < 1.0
+
+
+def test_5k_person_is_fitted_to_35_db_in_200_iterations() -> None:
+    engine, size = NumbaEngine(), 128
+    views = [camera(size, size, a) for a in np.linspace(0, 2 * np.pi, 12, endpoint=False)]
+    held_out = [camera(size, size, a) for a in (0.26, 1.8, 3.4)]
+    truth = person(5_000)
+    targets = [engine.rasterize(truth, [view]).colors for view in views]
+    unseen = [engine.rasterize(truth, [view]).colors for view in held_out]
+
+    torch.manual_seed(0)
+    start = person(5_000, seed=7)
+    learned = {
+        'means': start.means + 0.004 * torch.randn(5_000, 3),
+        'quats': start.quats,
+        'log_scales': start.scales.log(),
+        'colors': torch.zeros(5_000, 3),
+        'logits': torch.ones(5_000),
+    }
+    rates = {'means': 4e-4, 'quats': 1e-2, 'log_scales': 1e-2, 'colors': 5e-2, 'logits': 3e-2}
+    learned = {name: value.clone().requires_grad_() for name, value in learned.items()}
+    optimizer = torch.optim.Adam(
+        [{'params': value, 'lr': rates[name]} for name, value in learned.items()], fused=True
+    )
+
+    def current() -> Gaussians:
+        return replace(
+            truth,
+            means=learned['means'],
+            quats=learned['quats'],
+            scales=learned['log_scales'].exp(),
+            opacities=learned['logits'].sigmoid(),
+            colors=learned['colors'].sigmoid(),
+        )
+
+    for step in range(200):
+        k = step * 5 % len(views)
+        loss = (engine.rasterize(current(), [views[k]]).colors - targets[k]).abs().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    with torch.no_grad():
+        errors = [
+            (engine.rasterize(current(), [view]).colors - target).square().mean().item()
+            for view, target in zip(held_out, unseen, strict=True)
+        ]
+    assert np.mean(-10 * np.log10(errors)) >= 35
