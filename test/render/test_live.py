@@ -9,17 +9,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
-from avatar_ros.gaussians import Gaussians
 from avatar_ros.render import NumbaEngine
 from avatar_ros.render.frame import BLACK
 from avatar_ros.render.kernels.blend import blend
 from avatar_ros.render.kernels.blend_plain import blend_plain
+from benchmarks.render import fit_person
 from benchmarks.scene import camera, person
 
 
@@ -124,48 +122,4 @@ print(time.process_time() - start)
 
 
 def test_5k_person_is_fitted_to_35_db_in_200_iterations() -> None:
-    engine, size = NumbaEngine(), 128
-    views = [camera(size, size, a) for a in np.linspace(0, 2 * np.pi, 12, endpoint=False)]
-    held_out = [camera(size, size, a) for a in (0.26, 1.8, 3.4)]
-    truth = person(5_000)
-    targets = [engine.rasterize(truth, [view]).colors for view in views]
-    unseen = [engine.rasterize(truth, [view]).colors for view in held_out]
-
-    torch.manual_seed(0)
-    start = person(5_000, seed=7)
-    learned = {
-        'means': start.means + 0.004 * torch.randn(5_000, 3),
-        'quats': start.quats,
-        'log_scales': start.scales.log(),
-        'colors': torch.zeros(5_000, 3),
-        'logits': torch.ones(5_000),
-    }
-    rates = {'means': 4e-4, 'quats': 1e-2, 'log_scales': 1e-2, 'colors': 5e-2, 'logits': 3e-2}
-    learned = {name: value.clone().requires_grad_() for name, value in learned.items()}
-    optimizer = torch.optim.Adam(
-        [{'params': value, 'lr': rates[name]} for name, value in learned.items()], fused=True
-    )
-
-    def current() -> Gaussians:
-        return replace(
-            truth,
-            means=learned['means'],
-            quats=learned['quats'],
-            scales=learned['log_scales'].exp(),
-            opacities=learned['logits'].sigmoid(),
-            colors=learned['colors'].sigmoid(),
-        )
-
-    for step in range(200):
-        k = step * 5 % len(views)
-        loss = (engine.rasterize(current(), [views[k]]).colors - targets[k]).abs().mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-
-    with torch.no_grad():
-        errors = [
-            (engine.rasterize(current(), [view]).colors - target).square().mean().item()
-            for view, target in zip(held_out, unseen, strict=True)
-        ]
-    assert np.mean(-10 * np.log10(errors)) >= 35
+    assert fit_person(5_000, 128, 200) >= 35
