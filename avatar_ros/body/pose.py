@@ -3,6 +3,7 @@
 
 """What a tracker says of a person at one instant: joint rotations and facial expression."""
 
+import enum
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,6 +12,18 @@ from avatar_ros.body.skeletons import ARKIT_52, SMPLX, Skeleton
 from avatar_ros.types import Array, FloatArray
 
 IDENTITY_QUAT = np.array([1.0, 0.0, 0.0, 0.0])
+
+
+class TrackingState(enum.IntEnum):
+    """Whether a pose was seen; the numbers are those of BodyPose.msg."""
+
+    UNKNOWN = 0
+    TRACKED = 1
+    HELD = 2
+    """Not seen just now: the last pose is repeated."""
+    FADING = 3
+    """Not seen for longer: on the way to rest."""
+    LOST = 4
 
 
 def _no_betas() -> FloatArray:
@@ -34,6 +47,7 @@ class BodyPose:
     person_id: str = ''
     betas: FloatArray = field(default_factory=_no_betas)
     source: str = ''
+    state: TrackingState = TrackingState.UNKNOWN
 
     def rotation(self, joint: str) -> FloatArray:
         """Parent-relative quaternion (4,) of the named joint."""

@@ -9,6 +9,7 @@ Inside the package quaternions are ``wxyz`` (as in gsplat), ROS messages carry `
 
 from avatar_ros.geometry.axes import R_OPTICAL_ROS, R_OPTICAL_SMPL, R_ROS_OPTICAL, R_ROS_SMPL
 from avatar_ros.geometry.camera import Camera, look_at
+from avatar_ros.geometry.camera_yaml import load_camera_yaml
 from avatar_ros.geometry.rigid import invert_rigid, rigid, transform_points
 from avatar_ros.geometry.rotations import (
     angle_between,
@@ -34,6 +35,7 @@ __all__ = [
     'Camera',
     'angle_between',
     'invert_rigid',
+    'load_camera_yaml',
     'look_at',
     'matrix_from_quat',
     'matrix_from_rotvec',

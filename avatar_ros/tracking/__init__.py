@@ -16,7 +16,7 @@ from avatar_ros.tracking.landmarks import (
 from avatar_ros.tracking.one_euro import OneEuroConfig, OneEuroFilter
 from avatar_ros.tracking.rest_landmarks import RestLandmarks, rest_landmarks
 from avatar_ros.tracking.root import solve_translation
-from avatar_ros.tracking.tracker import BodyTracker, TrackerConfig, TrackerResult, TrackingState
+from avatar_ros.tracking.tracker import BodyTracker, TrackerConfig, TrackerResult
 
 __all__ = [
     'BodyIK',
@@ -33,7 +33,6 @@ __all__ = [
     'RestLandmarks',
     'TrackerConfig',
     'TrackerResult',
-    'TrackingState',
     'create_estimator',
     'rest_landmarks',
     'solve_translation',

@@ -7,7 +7,9 @@ the mesh by what they are (the tip of the nose is the foremost point of the midd
 that no vertex number of one topology is typed in.
 """
 
+import functools
 from dataclasses import dataclass
+from importlib.resources import files
 
 import numpy as np
 
@@ -51,6 +53,15 @@ class RestLandmarks:
 
     def __getitem__(self, landmark: str) -> FloatArray:
         return np.asarray(self.points[BLAZEPOSE_33.index(landmark)])
+
+
+@functools.cache
+def free_rest_landmarks() -> RestLandmarks:
+    """Those of the free SMPL-X-format body that comes with the package."""
+    path = files('avatar_ros') / 'data' / 'bodies' / 'smplx_neutral.npz'
+    with path.open('rb') as file, np.load(file) as body:
+        template = body['v_template'].astype(float)
+        return rest_landmarks(body['J_regressor'] @ template, template, body['weights'])
 
 
 def rest_landmarks(joints: Array, vertices: Array, weights: Array) -> RestLandmarks:

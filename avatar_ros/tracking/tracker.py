@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Images to poses: estimator, filters, inverse kinematics, and what to do when nobody is seen."""
 
-import enum
 import time
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from avatar_ros.body import BodyPose, FaceExpression
+from avatar_ros.body.pose import TrackingState
 from avatar_ros.body.skeletons import ARKIT_52, BLAZEPOSE_INDEX, FINGERS, SIDES, SMPLX
 from avatar_ros.geometry import Camera, quat_from_matrix, quat_from_rotvec, rigid
 from avatar_ros.geometry.single import limited, rotvec_of
@@ -52,16 +52,6 @@ _RELAXED_ARM_RAD = 1.15  # shoulders of the rest pose, from the T-pose down
 _FACE_FADE_S = 0.6
 
 
-class TrackingState(enum.IntEnum):
-    """As in BodyPose.msg."""
-
-    UNKNOWN = 0
-    TRACKED = 1
-    HELD = 2
-    FADING = 3
-    LOST = 4
-
-
 @dataclass(frozen=True)
 class TrackerConfig:
     """Filters and timing of a `BodyTracker`."""
@@ -82,7 +72,6 @@ class TrackerResult:
 
     pose: BodyPose
     face: FaceExpression
-    state: TrackingState
     landmarks: Landmarks
     stages_ms: dict[str, float] = field(default_factory=dict)
 
@@ -149,18 +138,16 @@ class BodyTracker:
         landmarks = self.estimator.estimate(rgb, camera)
         estimated = time.perf_counter()
         face = self._face(landmarks.face, camera, stamp_ns, dt_s)
-        pose, state = self._body(landmarks, camera, stamp_ns, dt_s)
+        pose = self._body(landmarks, camera, stamp_ns, dt_s)
         stages = {
             'estimate': (estimated - start) * 1e3,
             'ik': (time.perf_counter() - estimated) * 1e3,
         }
-        return TrackerResult(pose, face, state, landmarks, stages)
+        return TrackerResult(pose, face, landmarks, stages)
 
     # -- body --------------------------------------------------------------------------------
 
-    def _body(
-        self, landmarks: Landmarks, camera: Camera, stamp_ns: int, dt_s: float
-    ) -> tuple[BodyPose, TrackingState]:
+    def _body(self, landmarks: Landmarks, camera: Camera, stamp_ns: int, dt_s: float) -> BodyPose:
         body = landmarks.body
         quats: FloatArray | None = None
         confidence: FloatArray | None = None
@@ -176,8 +163,7 @@ class BodyTracker:
         else:
             self._unseen_s += dt_s
         shown, confidence = self._holder(quats, confidence, dt_s)
-        state = self._state()
-        pose = BodyPose(
+        return BodyPose(
             skeleton=SMPLX,
             T_frame_root=self._T_root.copy(),
             rotations=shown,
@@ -186,8 +172,8 @@ class BodyTracker:
             frame_id=camera.frame_id,
             person_id=f'person_{self._person}' if self._person else '',
             source=self.estimator.name,
+            state=self._state(),
         )
-        return pose, state
 
     def _state(self) -> TrackingState:
         hold = self.config.hold

@@ -1,0 +1,144 @@
+# Copyright 2026 Avatar ROS developers
+# SPDX-License-Identifier: Apache-2.0
+"""Pose in, pictures out: an avatar, its stage and a render engine, timed stage by stage."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from avatar_ros.avatars.avatar import Avatar
+from avatar_ros.avatars.stage import Stage
+from avatar_ros.body import BodyPose, FaceExpression, neutral_face, rest_pose
+from avatar_ros.geometry import Camera, look_at
+from avatar_ros.render import Engine, Rendered, to_rgb8
+from avatar_ros.types import Array, FloatArray, Image
+
+_LOOK_HEIGHT_M = 0.95  # where a default view looks at: the middle of a standing person
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One rendered view. The arrays are the caller's to keep."""
+
+    camera: Camera
+    rgb: Image
+    """(H, W, 3)."""
+    depth: Array | None
+    """(H, W) float32 metres along the optical axis; NaN where nothing is (REP-118)."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """All views of one pose."""
+
+    pictures: tuple[Picture, ...]
+    stages_ms: dict[str, float] = field(default_factory=dict)
+
+
+class Player:
+    """Not thread-safe: one thread renders."""
+
+    def __init__(
+        self,
+        avatar: Avatar,
+        engine: Engine,
+        stage: Stage,
+        *,
+        background: Sequence[float] = (0.0, 0.0, 0.0),
+        rasterize_mode: str = 'classic',
+    ) -> None:
+        self.avatar = avatar
+        self.engine = engine
+        self.stage = stage
+        self._background = torch.tensor(list(background), dtype=torch.float32)
+        self._rasterize_mode = rasterize_mode
+        self._workspace = engine.workspace()
+
+    def warm_up(self, camera: Camera) -> None:
+        """Compile and load everything that the first frame needs; the stage stays untouched."""
+        self.engine.warm_up()
+        self.render(rest_pose(), neutral_face(), [camera], depth=True)
+        self.stage.reset()
+
+    def render(
+        self,
+        pose: BodyPose,
+        face: FaceExpression | None,
+        cameras: Sequence[Camera],
+        *,
+        in_avatar_frame: bool = True,
+        depth: bool = False,
+    ) -> Frame:
+        """The avatar in this pose (given in the tracking camera's frame) from all cameras.
+
+        Cameras stand in the avatar frame, or in the stage frame if `in_avatar_frame` is False.
+        """
+        start = time.perf_counter()
+        placed = self.stage.place(pose, self.avatar)
+        gaussians = self.avatar.deform(placed, face)
+        deformed = time.perf_counter()
+        views = [
+            c.at(self.stage.view_from_avatar_frame(c.T_camera_world)) if in_avatar_frame else c
+            for c in cameras
+        ]
+        rendered = self.engine.rasterize(
+            gaussians,
+            views,
+            backgrounds=self._background.repeat(len(views), 1).to(self.engine.device),
+            render_mode='RGB+ED' if depth else 'RGB',
+            rasterize_mode=self._rasterize_mode,
+            workspace=self._workspace,
+        )
+        rasterized = time.perf_counter()
+        pictures = []
+        for k, camera in enumerate(cameras):
+            rgb = to_rgb8(rendered.colors[k, ..., :3])
+            pictures.append(Picture(camera, rgb, _depth(rendered, k) if depth else None))
+        stages = {
+            'deform': (deformed - start) * 1e3,
+            'raster': (rasterized - deformed) * 1e3,
+            'convert': (time.perf_counter() - rasterized) * 1e3,
+        }
+        return Frame(tuple(pictures), stages)
+
+
+def _depth(rendered: Rendered, k: int) -> Array:
+
+    depth = rendered.colors[k, ..., 3].detach().cpu().numpy()
+    alpha = rendered.alphas[k, ..., 0].detach().cpu().numpy()
+    return np.where(alpha > 0.5, depth, np.float32(np.nan)).astype(np.float32)
+
+
+def orbit_camera(
+    width: int,
+    height: int,
+    *,
+    azimuth_deg: float = 0.0,
+    elevation_deg: float = 5.0,
+    distance_m: float = 3.0,
+    fov_y_deg: float = 40.0,
+    look_height_m: float = _LOOK_HEIGHT_M,
+) -> Camera:
+    """A camera about the avatar frame's origin; azimuth 0 looks at the person's front.
+
+    :raises ValueError: if the camera would stand inside the avatar or on the vertical axis.
+    """
+    if not distance_m > 0.1 or not abs(elevation_deg) < 89.5:
+        raise ValueError(
+            f'orbit: distance {distance_m} m and elevation {elevation_deg} degrees give no view; '
+            'expected more than 0.1 m and less than 89.5 degrees.'
+        )
+    azimuth, elevation = np.radians(azimuth_deg), np.radians(elevation_deg)
+    target = np.array([0.0, 0.0, look_height_m])
+    direction: FloatArray = np.array(
+        [
+            np.cos(elevation) * np.cos(azimuth),
+            np.cos(elevation) * np.sin(azimuth),
+            np.sin(elevation),
+        ]
+    )
+    T = look_at(target + distance_m * direction, target, up=(0.0, 0.0, 1.0))
+    return Camera.from_fov(width, height, fov_y_deg).at(T)

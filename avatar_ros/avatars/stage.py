@@ -1,0 +1,76 @@
+# Copyright 2026 Avatar ROS developers
+# SPDX-License-Identifier: Apache-2.0
+"""Where the avatar stands: from the tracking camera's frame to a level stage.
+
+The *stage* is a REP-103 frame (z up) whose origin is the spot on the floor where the person was
+first seen, x pointing to the tracking camera. The *avatar* frame has the same axes and follows
+the person smoothly: views that keep the avatar in sight are asked for in it.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from transforms3d.euler import euler2mat
+
+from avatar_ros.avatars.avatar import Avatar
+from avatar_ros.body import BodyPose
+from avatar_ros.geometry import R_ROS_OPTICAL, invert_rigid, rigid
+from avatar_ros.types import FloatArray
+
+_UP = np.array([0.0, 0.0, 1.0])
+_FOLLOW_S = 0.6  # time constant of the avatar frame
+_SETTLE_S = 0.15  # time constant of the floor, so that it does not tremble with the feet
+
+
+class Stage:
+    """Places poses given in a camera's optical frame, one person at a time."""
+
+    def __init__(
+        self, *, camera_pitch_deg: float = 0.0, camera_roll_deg: float = 0.0, on_floor: bool = True
+    ) -> None:
+        # Pitch: the camera looks down by so much. Roll: its right side is lower by so much.
+        level = euler2mat(np.radians(camera_roll_deg), np.radians(camera_pitch_deg), 0.0, 'sxyz')
+        self._R_stage_optical = np.diag([-1.0, -1.0, 1.0]) @ level @ R_ROS_OPTICAL
+        self._on_floor = on_floor
+        self.reset()
+
+    def reset(self) -> None:
+        """The next pose defines the origin."""
+        self._origin: FloatArray | None = None
+        self._floor = 0.0
+        self._person_id = ''
+        self._stamp_ns = 0
+        self.T_stage_avatar: FloatArray = np.eye(4)
+
+    def place(self, pose: BodyPose, avatar: Avatar) -> BodyPose:
+        """The pose in the stage frame, its feet on the floor."""
+        dt_s = (pose.stamp_ns - self._stamp_ns) * 1e-9
+        fresh = self._origin is None or pose.person_id != self._person_id or dt_s < 0
+        T = np.array(pose.T_frame_root)
+        T[:3, :3] = self._R_stage_optical @ T[:3, :3]
+        position = self._R_stage_optical @ T[:3, 3]
+        if fresh or self._origin is None:
+            self._origin = position
+            self.T_stage_avatar = np.eye(4)
+        self._person_id, self._stamp_ns = pose.person_id, pose.stamp_ns
+        T[:3, 3] = position - self._origin
+        if self._on_floor:
+            T[2, 3] = 0.0
+            height = avatar.ground_height(replace(pose, T_frame_root=T), _UP)
+            self._floor = _approach(self._floor, height, dt_s, _SETTLE_S, fresh)
+            T[2, 3] = -self._floor
+        followed = self.T_stage_avatar[:3, 3]
+        spot = T[:3, 3] * (1.0, 1.0, 0.0)
+        self.T_stage_avatar = rigid(np.eye(3), _approach(followed, spot, dt_s, _FOLLOW_S, fresh))
+        return replace(pose, T_frame_root=T)
+
+    def view_from_avatar_frame(self, T_camera_avatar: FloatArray) -> FloatArray:
+        """T_camera_stage of a camera whose pose is given in the avatar frame."""
+        return np.asarray(T_camera_avatar @ invert_rigid(self.T_stage_avatar))
+
+
+def _approach(
+    value: FloatArray | float, goal: FloatArray, dt_s: float, time_constant_s: float, jump: bool
+) -> FloatArray:
+    share = 1.0 if jump else 1.0 - np.exp(-max(dt_s, 0.0) / time_constant_s)
+    return np.asarray(value + share * (np.asarray(goal) - value))

@@ -1,0 +1,231 @@
+# Copyright 2026 Avatar ROS developers
+# SPDX-License-Identifier: Apache-2.0
+"""Node `body_tracker`: camera images -> BodyPose, FaceExpression and an overlay picture."""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, CompressedImage
+from sensor_msgs.msg import Image as ImageMsg
+
+from avatar_ros.body.pose import TrackingState
+from avatar_ros.geometry import Camera
+from avatar_ros.msg import BodyPose as BodyPoseMsg
+from avatar_ros.msg import FaceExpression as FaceExpressionMsg
+from avatar_ros.nodes import images, messages, qos
+from avatar_ros.nodes.health import DiagnosticsPublisher, Statistics
+from avatar_ros.nodes.parameters import declare, parameter
+from avatar_ros.nodes.runtime import run_node
+from avatar_ros.nodes.worker import Sink, Worker
+from avatar_ros.tracking import (
+    BodyTracker,
+    OneEuroConfig,
+    TrackerConfig,
+    TrackerResult,
+    create_estimator,
+)
+from avatar_ros.tracking.holding import HoldConfig
+from avatar_ros.tracking.overlay import draw_overlay
+from avatar_ros.tracking.rest_landmarks import free_rest_landmarks
+from avatar_ros.types import Image
+
+
+@dataclass(frozen=True)
+class TrackerParameters:
+    """Parameters of the node."""
+
+    estimator: str = parameter('mediapipe', 'mediapipe, or package.module:Class of your own')
+    face: bool = parameter(True, 'track the face (needs the fetched face model)')
+    hands: bool = parameter(True, 'track hands that are large enough in the picture')
+    min_confidence: float = parameter(0.5, 'of detections', low=0.05, high=0.95)
+    image_transport: str = parameter(
+        'raw', 'which kind of image topic to listen to', choices=('raw', 'compressed')
+    )
+    fov_y_deg: float = parameter(
+        45.0,
+        'vertical field of view to assume while no valid camera_info comes',
+        low=5.0,
+        high=170.0,
+    )
+    overlay_max_side: int = parameter(480, 'size of the overlay picture', low=64, high=4096)
+    filter__enabled: bool = parameter(True, 'smooth landmarks (One-Euro)')
+    filter__min_cutoff_hz: float = parameter(2.0, 'lower is calmer at rest', low=0.05, high=60.0)
+    filter__beta: float = parameter(8.0, 'higher follows fast motion better', low=0.0, high=1000.0)
+    hold_s: float = parameter(0.5, 'how long an unseen joint is held', low=0.0, high=60.0)
+    fade_s: float = parameter(1.0, 'how long it then takes to rest', low=0.01, high=60.0)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image on its way to the worker: a message, or pixels handed over in the process."""
+
+    message: ImageMsg | CompressedImage | None
+    rgb: Image | None
+    camera: Camera | None
+    stamp_ns: int
+    received_s: float
+
+
+class BodyTrackerNode(Node):
+    """Subscribes image, camera_info; publishes body_pose, face_expression, ~/overlay."""
+
+    def __init__(self, *, subscribe: bool = True, **kwargs: object) -> None:
+        super().__init__('body_tracker', **kwargs)
+        p = self.parameters = declare(self, TrackerParameters)
+        self.statistics = Statistics()
+        self.sinks: list[Callable[[TrackerResult], None]] = []
+        self.overlay_sinks: list[Sink[Image]] = []
+        self._camera: Camera | None = None
+        self._warned_no_calibration = False
+        self._tracker = BodyTracker(
+            create_estimator(
+                p.estimator, face=p.face, hands=p.hands, min_confidence=p.min_confidence
+            ),
+            free_rest_landmarks(),
+            TrackerConfig(
+                body_filter=OneEuroConfig(p.filter__min_cutoff_hz, p.filter__beta),
+                filtered=p.filter__enabled,
+                hold=HoldConfig(hold_s=p.hold_s, fade_s=p.fade_s),
+            ),
+        )
+        options = {'qos_overriding_options': qos.overridable()}
+        self._pose = self.create_publisher(BodyPoseMsg, 'body_pose', qos.SENSOR, **options)
+        self._face = self.create_publisher(
+            FaceExpressionMsg, 'face_expression', qos.SENSOR, **options
+        )
+        self._overlay = self.create_publisher(ImageMsg, '~/overlay', qos.VIEW, **options)
+        self.diagnostics = DiagnosticsPublisher(self, self.statistics, p.estimator)
+        self.statistics.info['estimator'] = p.estimator
+        self._worker: Worker[Sample] = Worker('body_tracker', self._process, self._failed)
+        if subscribe:
+            self._subscribe(options)
+
+    def _subscribe(self, options: dict[str, object]) -> None:
+        kind: type = ImageMsg
+        topic = 'image'
+        if self.parameters.image_transport == 'compressed':
+            kind, topic = CompressedImage, 'image/compressed'
+        self.create_subscription(kind, topic, self._on_image, qos.SENSOR, **options)
+        self.create_subscription(CameraInfo, 'camera_info', self._on_info, qos.SENSOR, **options)
+
+    # -- input -------------------------------------------------------------------------------
+
+    def accept(self, rgb: Image, camera: Camera, stamp_ns: int) -> None:
+        """Take a picture by reference from a node in the same process."""
+        self._put(Sample(None, rgb, camera, stamp_ns, time.perf_counter()))
+
+    def _on_image(self, message: ImageMsg | CompressedImage) -> None:
+        stamp_ns = messages.ns_from_stamp(message.header.stamp)
+        self._put(Sample(message, None, None, stamp_ns, time.perf_counter()))
+
+    def _put(self, sample: Sample) -> None:
+        self.statistics.count('images')
+        if self._worker.inbox.put(sample) is not None:
+            self.statistics.count('images_dropped')
+
+    def _on_info(self, message: CameraInfo) -> None:
+        try:
+            self._camera = images.parse_camera_info(message)
+        except ValueError as error:
+            self.statistics.fail('camera_info_refused', error)
+            self.get_logger().error(str(error), throttle_duration_sec=10.0)
+
+    def _camera_for(self, rgb: Image, frame_id: str) -> Camera:
+        height, width = rgb.shape[:2]
+        if self._camera is not None:
+            if (self._camera.width, self._camera.height) == (width, height):
+                return self._camera
+            return self._camera.scaled(width, height)
+        if not self._warned_no_calibration:
+            self._warned_no_calibration = True
+            self.get_logger().warning(
+                'no valid camera_info yet: assuming a vertical field of view of '
+                f'{self.parameters.fov_y_deg:g} degrees (fov_y_deg). Distances depend on it.'
+            )
+        return Camera.from_fov(width, height, self.parameters.fov_y_deg, frame_id=frame_id)
+
+    # -- work --------------------------------------------------------------------------------
+
+    def _process(self, sample: Sample) -> None:
+        start = time.perf_counter()
+        rgb, camera = sample.rgb, sample.camera
+        if rgb is None:
+            assert sample.message is not None
+            if isinstance(sample.message, CompressedImage):
+                rgb = images.parse_compressed_image(sample.message)
+            else:
+                rgb = images.parse_image(sample.message)
+        if camera is None:
+            assert sample.message is not None
+            camera = self._camera_for(rgb, sample.message.header.frame_id)
+        read = time.perf_counter()
+        resets = self._tracker.resets
+        result = self._tracker.process(rgb, camera, sample.stamp_ns)
+        if self._tracker.resets != resets:
+            self.statistics.count('resets')
+            self.get_logger().info('time jumped: tracking and filters start afresh')
+        self._publish(result)
+        self.statistics.time(
+            {
+                'wait': (start - sample.received_s) * 1e3,
+                'read': (read - start) * 1e3,
+                **result.stages_ms,
+            }
+        )
+        self._draw(rgb, result)
+        self.statistics.count('poses')
+        self.statistics.tick()
+        self._report_state(result.pose.state)
+
+    def _publish(self, result: TrackerResult) -> None:
+        for sink in self.sinks:
+            sink(result)
+        if self._pose.get_subscription_count():
+            self._pose.publish(messages.body_pose_message(result.pose))
+        if self._face.get_subscription_count():
+            self._face.publish(messages.face_expression_message(result.face))
+
+    def _draw(self, rgb: Image, result: TrackerResult) -> None:
+        listened = self._overlay.get_subscription_count() > 0
+        wanting = [sink for sink in self.overlay_sinks if sink.wanted()]
+        if not listened and not wanting:
+            return
+        overlay = draw_overlay(
+            rgb, result.landmarks, result.pose.state, max_side=self.parameters.overlay_max_side
+        )
+        for sink in wanting:
+            sink.accept(overlay)
+        if listened:
+            header = messages.header(result.pose.stamp_ns, result.pose.frame_id)
+            self._overlay.publish(images.image_message(overlay, header))
+
+    def _report_state(self, state: TrackingState) -> None:
+        self.statistics.info['tracking_state'] = state.name
+        lost = state in (TrackingState.HELD, TrackingState.FADING, TrackingState.LOST)
+        self.diagnostics.warning = f'nobody is seen ({state.name.lower()})' if lost else ''
+        if lost:
+            self.statistics.count('images_without_person')
+
+    def _failed(self, error: Exception) -> None:
+        self.statistics.fail('images_refused', error)
+        expected = isinstance(error, ValueError)
+        text = str(error) if expected else f'{type(error).__name__}: {error}'
+        self.get_logger().error(text, throttle_duration_sec=5.0)
+
+    def close(self) -> None:
+        """Stop the worker and release the estimator."""
+        self._worker.stop()
+        self._tracker.close()
+        self.diagnostics.close()
+
+
+def main(args: list[str] | None = None) -> int:
+    """Entry point of the executable `body_tracker`."""
+    return run_node(BodyTrackerNode, args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

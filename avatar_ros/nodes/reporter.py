@@ -1,0 +1,184 @@
+# Copyright 2026 Avatar ROS developers
+# SPDX-License-Identifier: Apache-2.0
+"""Node `reporter`: listens to a running graph and writes what it did to report.json."""
+
+import json
+import os
+import platform
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.node import Node
+
+from avatar_ros.msg import AvatarStatus
+from avatar_ros.nodes import qos
+from avatar_ros.nodes.parameters import declare, parameter
+from avatar_ros.nodes.runtime import run_node
+
+
+@dataclass(frozen=True)
+class ReporterParameters:
+    """Parameters of the node."""
+
+    report: str = parameter('', 'file to write at the end; empty = print only')
+    warm_up_s: float = parameter(
+        2.0, 'frames of this first while do not count', low=0.0, high=3600.0
+    )
+    input: str = parameter('', 'what the graph was fed with, for the record')
+
+
+class ReporterNode(Node):
+    """Subscribes status and /diagnostics."""
+
+    def __init__(self, *, subscribe: bool = True, **kwargs: object) -> None:
+        super().__init__('reporter', **kwargs)
+        self.parameters = declare(self, ReporterParameters)
+        self._lock = threading.Lock()
+        self._started_s = time.monotonic()
+        self._first_frame_s: float | None = None
+        self._arrival_s: list[float] = []
+        self._age_ms: list[float] = []
+        self._first_status: AvatarStatus | None = None
+        self._last_status: AvatarStatus | None = None
+        self._nodes: dict[str, dict[str, str]] = {}
+        self.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
+        if subscribe:
+            options = {'qos_overriding_options': qos.overridable()}
+            self.create_subscription(AvatarStatus, 'status', self.accept, qos.SENSOR, **options)
+
+    def accept(self, status: AvatarStatus) -> None:
+        """Take note of one published frame."""
+        now = time.monotonic()
+        with self._lock:
+            if self._first_frame_s is None:
+                self._first_frame_s = now
+            if status.repeated or now - self._first_frame_s < self.parameters.warm_up_s:
+                return
+            self._first_status = self._first_status or status
+            self._last_status = status
+            self._arrival_s.append(now)
+            self._age_ms.append(float(status.pose_age_ms))
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        with self._lock:
+            for status in message.status:
+                values = {item.key: item.value for item in status.values}
+                self._nodes[status.name.rsplit('/', 1)[-1]] = {**values, 'message': status.message}
+
+    def report(self) -> dict[str, Any]:
+        """Everything known so far, ready for JSON."""
+        with self._lock:
+            arrivals, ages = list(self._arrival_s), list(self._age_ms)
+            first, last = self._first_status, self._last_status
+            nodes = {name: dict(values) for name, values in self._nodes.items()}
+        result: dict[str, Any] = {
+            'machine': machine(),
+            'input': self.parameters.input,
+            'seconds': round(arrivals[-1] - arrivals[0], 3) if len(arrivals) > 1 else 0.0,
+            'frames_in': _count(nodes, 'camera', 'frames')
+            or _count(nodes, 'body_tracker', 'images'),
+            'poses': _count(nodes, 'body_tracker', 'poses'),
+            'frames_out': len(arrivals),
+            'fps': _rate(arrivals),
+            'pose_age_ms': percentiles(ages),
+            'stages_ms': _stages(nodes),
+            'drops': {
+                'images': _count(nodes, 'body_tracker', 'images_dropped'),
+                'poses': _count(nodes, 'avatar_renderer', 'frames_dropped'),
+            },
+            'skips': _count(nodes, 'avatar_renderer', 'frames_skipped'),
+            'refused': {name: n for name, n in _refused(nodes).items() if n},
+            'tracking_state': nodes.get('body_tracker', {}).get('tracking_state', ''),
+        }
+        if first is not None and last is not None:
+            result['engine'] = last.engine
+            result['avatar'] = last.avatar
+            result['gaussians'] = int(last.gaussians)
+            result['view'] = [int(last.width), int(last.height)]
+        return result
+
+    def write(self) -> dict[str, Any]:
+        """Write the report to its file, whole or not at all, and give it."""
+        result = self.report()
+        if self.parameters.report:
+            path = Path(self.parameters.report).expanduser()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_suffix('.part')
+            part.write_text(json.dumps(result, indent=2) + '\n')
+            part.replace(path)
+        return result
+
+    def close(self) -> None:
+        """Write the report."""
+        result = self.write()
+        print(summary(result), flush=True)
+
+
+def summary(result: dict[str, Any]) -> str:
+    """One line for people."""
+    age = result['pose_age_ms']
+    return (
+        f'{result["frames_out"]} frames in {result["seconds"]:.1f} s: {result["fps"]:.1f} fps, '
+        f'pose age p50 {age["p50"]:.0f} ms, p95 {age["p95"]:.0f} ms, p99 {age["p99"]:.0f} ms'
+    )
+
+
+def percentiles(values: list[float]) -> dict[str, float]:
+    """p50, p95 and p99; zeros if there is nothing."""
+    points = np.percentile(values, [50, 95, 99]) if values else np.zeros(3)
+    return {name: round(float(v), 2) for name, v in zip(('p50', 'p95', 'p99'), points, strict=True)}
+
+
+def machine() -> str:
+    """Processor and number of cores."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path('/proc/cpuinfo')
+    if cpuinfo.exists():
+        lines = [line for line in cpuinfo.read_text().splitlines() if line.startswith('model name')]
+        model = lines[0].split(':', 1)[1].strip() if lines else model
+    return f'{model}, {os.cpu_count()} cores'
+
+
+def _rate(arrivals: list[float]) -> float:
+    if len(arrivals) < 2:
+        return 0.0
+    return round((len(arrivals) - 1) / (arrivals[-1] - arrivals[0]), 2)
+
+
+def _count(nodes: dict[str, dict[str, str]], node: str, name: str) -> int:
+    return int(nodes.get(node, {}).get(f'{name}_count', 0))
+
+
+def _refused(nodes: dict[str, dict[str, str]]) -> dict[str, int]:
+    return {
+        f'{node}.{key.removesuffix("_count")}': int(value)
+        for node, values in nodes.items()
+        for key, value in values.items()
+        if key.endswith(('_refused_count', '_failed_count', '_lost_count'))
+    }
+
+
+def _stages(nodes: dict[str, dict[str, str]]) -> dict[str, dict[str, float]]:
+    stages: dict[str, dict[str, float]] = {}
+    for node, values in nodes.items():
+        for key, value in values.items():
+            for quantile in ('p50', 'p95'):
+                if key.endswith(f'_{quantile}_ms'):
+                    name = f'{node}.{key.removesuffix(f"_{quantile}_ms")}'
+                    stages.setdefault(name, {})[quantile] = float(value)
+    return stages
+
+
+def main(args: list[str] | None = None) -> int:
+    """Entry point of the executable `reporter`."""
+    return run_node(ReporterNode, args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,119 @@
+# Copyright 2026 Avatar ROS developers
+# SPDX-License-Identifier: Apache-2.0
+"""How our processes start and stop, and the environment that rclpy reads when it loads."""
+
+import ctypes
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h
+
+
+def prepare_environment() -> None:
+    """Set what rclpy, numpy and the allocator read when they load. Never overrides the user's."""
+    prefix = Path(sys.prefix)
+    if (prefix / 'share/ament_index').is_dir():  # the ROS wheels of PyPI set no prefix path
+        os.environ.setdefault('AMENT_PREFIX_PATH', str(prefix))
+    profile = fastdds_profile()
+    if profile is not None:
+        for name in ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE'):
+            os.environ.setdefault(name, str(profile))
+    # Spinning worker threads of several libraries on few cores cost more than they bring.
+    for name in ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS'):
+        os.environ.setdefault(name, '1')
+    os.environ.setdefault('OMP_WAIT_POLICY', 'passive')
+    _keep_image_memory()
+
+
+def fastdds_profile() -> Path | None:
+    """The Fast DDS profile that we ship, from the source tree or from share/avatar_ros."""
+    here = Path(__file__).resolve()
+    prefixes = os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)
+    folders = [here.parents[2], *(Path(p) / 'share/avatar_ros' for p in prefixes if p)]
+    for folder in folders:
+        path = folder / 'config/fastdds_shm.xml'
+        if path.is_file():
+            return path
+    return None
+
+
+def share_file(relative: str) -> Path:
+    """A file of config/ or launch/, from the source tree or from share/avatar_ros."""
+    profile = fastdds_profile()
+    path = (profile.parents[1] if profile else Path()) / relative
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'{relative} was not found beside the package nor in share/avatar_ros of '
+            'AMENT_PREFIX_PATH. Source the workspace or install the package.'
+        )
+    return path
+
+
+def _keep_image_memory() -> None:
+    """Let glibc keep the memory of images instead of mapping and unmapping it for each frame."""
+    try:
+        mallopt = ctypes.CDLL('libc.so.6').mallopt
+    except (OSError, AttributeError):
+        return  # not glibc
+    mallopt(_M_MMAP_THRESHOLD, 256 << 20)
+    mallopt(_M_TRIM_THRESHOLD, 1 << 30)
+    mallopt(_M_TOP_PAD, 16 << 20)
+
+
+class RosLogHandler(logging.Handler):
+    """Passes Python logging of the other rooms on to a node's logger (rosout, console)."""
+
+    def __init__(self, logger: Any) -> None:
+        super().__init__(logging.INFO)
+        self._logger = logger
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = f'[{record.name}] {record.getMessage()}'
+        # rclpy wants one call site a severity
+        if record.levelno >= logging.ERROR:
+            self._logger.error(text)
+        elif record.levelno >= logging.WARNING:
+            self._logger.warning(text)
+        else:
+            self._logger.info(text)
+
+
+def forward_logs(node: Any) -> None:
+    """Show what our libraries log under the node's name."""
+    package = logging.getLogger('avatar_ros')
+    for handler in list(package.handlers):
+        if isinstance(handler, RosLogHandler):
+            package.removeHandler(handler)
+    package.addHandler(RosLogHandler(node.get_logger()))
+    package.setLevel(logging.INFO)
+    package.propagate = False
+
+
+def run_node(factory: Callable[[], Any], args: list[str] | None = None) -> int:
+    """main() of a node: spin until Ctrl-C or shutdown, then release everything."""
+    import rclpy
+    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+
+    rclpy.init(args=args)
+    node = None
+    try:
+        node = factory()
+        forward_logs(node)
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except (ValueError, OSError) as error:  # the user's: a bad parameter, a missing file
+        print(f'avatar_ros: {error}', file=sys.stderr)
+        return 1
+    finally:
+        if node is not None:
+            node.close()
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0

@@ -1,0 +1,237 @@
+# Copyright 2026 Avatar ROS developers
+# SPDX-License-Identifier: Apache-2.0
+"""Executable `telepresence`: camera, tracker, renderer and viewer in one process.
+
+The nodes are those that the launch file starts apart, and their topics are published for
+everybody else. Inside the process pictures and poses go by reference, and each node has an
+executor of its own in a thread (rclpy has no intra-process transport, and its multi-threaded
+executor loses messages).
+"""
+
+import argparse
+import contextlib
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.utilities import remove_ros_args
+
+from avatar_ros.nodes.avatar_renderer import AvatarRendererNode
+from avatar_ros.nodes.body_tracker import BodyTrackerNode
+from avatar_ros.nodes.camera import CameraNode
+from avatar_ros.nodes.reporter import ReporterNode
+from avatar_ros.nodes.runtime import forward_logs, share_file
+from avatar_ros.nodes.viewer import ViewerNode
+from avatar_ros.nodes.worker import Sink
+from avatar_ros.tracking import TrackerResult
+from avatar_ros.tracking.video import DEMOS
+
+DESCRIPTION = 'Camera, tracker, avatar renderer and viewer page in one process.'
+EPILOG = """\
+examples:
+  telepresence                                  the recorded demo person
+  telepresence --input 0                        your webcam
+  telepresence --input rtsp://host/stream       a network camera
+  telepresence --input topic                    images from the topics image, camera_info
+  telepresence --avatar my.zip --size 768       another avatar, larger
+  telepresence --duration 20 --report report.json
+
+ROS arguments (remapping, parameters) go behind --ros-args."""
+
+
+def arguments(args: list[str] | None = None) -> argparse.Namespace:
+    """The command line; the names are those of telepresence.launch.py."""
+    parser = argparse.ArgumentParser(
+        prog='telepresence',
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add(
+        '--input',
+        default='demo',
+        help='webcam number, file, rtsp://..., topic, or a fetched '
+        f'clip: {", ".join(DEMOS)} (default: demo)',
+    )
+    add('--avatar', default='demo', help='bundle (.zip or directory) or shipped avatar (demo)')
+    add('--engine', default='auto', choices=['auto', 'gsplat', 'numba'], help='default: auto')
+    add('--size', default='512x512', metavar='WxH', help='avatar view in pixels (512x512)')
+    add('--namespace', default='', help='namespace of all nodes')
+    add('--use-sim-time', action='store_true', help='take time from /clock')
+    add('--params-file', default='', help='parameters (default: config/telepresence.yaml)')
+    add('--log-level', default='info', choices=['debug', 'info', 'warn', 'error'])
+    add('--port', type=int, default=None, help='of the viewer page (8080; 0 = any free)')
+    add('--no-viewer', action='store_true', help='without the web page')
+    add('--duration', type=float, default=0.0, help='seconds until it ends by itself; 0 = never')
+    add('--report', default='', help='write a JSON report to this file at the end')
+    options = parser.parse_args(args)
+    width, _, height = options.size.partition('x')
+    try:
+        options.width, options.height = int(width), int(height or width)
+    except ValueError:
+        parser.error(f'--size is {options.size!r}; expected pixels such as 512x512 or 512')
+    if options.duration < 0:
+        parser.error(f'--duration is {options.duration}; expected seconds, 0 for no end')
+    if options.params_file and not Path(options.params_file).is_file():
+        parser.error(f'--params-file {options.params_file} does not exist')
+    return options
+
+
+class Telepresence:
+    """The composed graph."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._options = options
+        self._nodes: list[Any] = []
+        self._executors: list[tuple[SingleThreadedExecutor, threading.Thread]] = []
+        self.camera: CameraNode | None = None
+        self.viewer: ViewerNode | None = None
+        wired = options.input != 'topic'
+        if wired:
+            clip = 'pingpong' if options.input in DEMOS else None
+            self.camera = self._add(
+                CameraNode(**self._node_arguments(input=options.input, loop=clip))
+            )
+        self.tracker = self._add(BodyTrackerNode(subscribe=not wired, **self._node_arguments()))
+        self.renderer = self._add(
+            AvatarRendererNode(
+                subscribe=False,
+                **self._node_arguments(
+                    avatar=options.avatar,
+                    engine=options.engine,
+                    width=options.width,
+                    height=options.height,
+                ),
+            )
+        )
+        self.reporter = self._add(
+            ReporterNode(
+                subscribe=False,
+                **self._node_arguments(report=options.report, input=options.input),
+            )
+        )
+        if not options.no_viewer:
+            self.viewer = self._add(
+                ViewerNode(
+                    subscribe=False,
+                    **self._node_arguments(
+                        port=options.port, width=options.width, height=options.height
+                    ),
+                )
+            )
+        self._connect()
+
+    def _node_arguments(self, **parameters: object) -> dict[str, object]:
+        o = self._options
+        args = ['--ros-args', '--log-level', o.log_level]
+        params_file = o.params_file or str(share_file('config/telepresence.yaml'))
+        args += ['--params-file', params_file]
+        given = {'use_sim_time': o.use_sim_time, **parameters}
+        for name, value in given.items():
+            if value is not None and value != '':
+                text = str(value).lower() if isinstance(value, bool) else str(value)
+                if isinstance(value, str):
+                    text = f"'{text}'"
+                args += ['-p', f'{name}:={text}']
+        return {'namespace': o.namespace, 'cli_args': args}
+
+    def _add(self, node: Any) -> Any:
+        self._nodes.append(node)
+        return node
+
+    def _connect(self) -> None:
+        """By reference from node to node, instead of through the middleware."""
+
+        def track(result: TrackerResult) -> None:
+            self.renderer.accept_face(result.face)
+            self.renderer.accept_pose(result.pose)
+
+        if self.camera is not None:
+            self.camera.sinks.append(self.tracker.accept)
+        self.tracker.sinks.append(track)
+        self.renderer.status_sinks.append(self.reporter.accept)
+        if self.viewer is not None:
+            self.tracker.overlay_sinks.append(self.viewer.sink('camera'))
+            show = self.viewer.sink('avatar')
+            self.renderer.sinks.append(Sink(lambda picture: show.accept(picture.rgb)))
+            self.renderer.status_sinks.append(self.viewer.accept_status)
+            self.viewer.view_sinks.append(self.renderer.accept_view)
+        else:
+            self.renderer.sinks.append(Sink(lambda picture: None))
+
+    def start(self) -> None:
+        """Load the avatar, spin all nodes, open the input.
+
+        :raises RuntimeError: if the renderer cannot be configured.
+        """
+        forward_logs(self.renderer)
+        if self.renderer.trigger_configure() != TransitionCallbackReturn.SUCCESS:
+            raise RuntimeError(
+                self.renderer.statistics.error or 'avatar_renderer could not be configured.'
+            )
+        self.renderer.trigger_activate()
+        for node in self._nodes:
+            executor = SingleThreadedExecutor()
+            executor.add_node(node)
+            thread = threading.Thread(
+                target=_spin, args=(executor,), name=f'{node.get_name()}_spin', daemon=True
+            )
+            thread.start()
+            self._executors.append((executor, thread))
+        if self.camera is not None:
+            self.camera.start()
+
+    def close(self) -> None:
+        """Stop everything in the order of the data, then write the report."""
+        for node in [self.camera, self.tracker, self.renderer]:
+            if node is not None:
+                node.diagnostics.publish()  # the last counts, for the report
+        time.sleep(0.2)
+        for node in self._nodes:
+            node.close()
+        for executor, thread in self._executors:
+            executor.shutdown()
+            thread.join(timeout=3.0)
+        for node in self._nodes:
+            node.destroy_node()
+
+
+def _spin(executor: SingleThreadedExecutor) -> None:
+    with contextlib.suppress(ExternalShutdownException, KeyboardInterrupt):
+        executor.spin()
+
+
+def main(args: list[str] | None = None) -> int:
+    """Entry point of the executable `telepresence`."""
+    argv = sys.argv if args is None else ['telepresence', *args]
+    options = arguments(remove_ros_args(argv)[1:])
+    rclpy.init(args=argv, signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
+    done = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: done.set())
+    graph: Telepresence | None = None
+    try:
+        graph = Telepresence(options)
+        graph.start()
+        if graph.viewer is not None:
+            print(f'\n  Open {graph.viewer.url} in a browser. Ctrl-C ends.\n', flush=True)
+        done.wait(options.duration or None)
+    except (ValueError, RuntimeError, OSError) as error:
+        print(f'telepresence: {error}', file=sys.stderr)
+        return 1
+    finally:
+        if graph is not None:
+            graph.close()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
