@@ -39,6 +39,15 @@ PERSON = {
     'skin_rgb': (214, 170, 145),
     'lip_rgb': (176, 104, 97),
     'stubble': 0.22,
+    # Face actions that are part of the face at rest: lips closed, a friendlier brow.
+    'at_rest': {
+        'mouthSmileLeft': 0.14,
+        'mouthSmileRight': 0.14,
+        'mouthShrugLower': 0.25,
+        'browInnerUp': 0.25,
+        'browOuterUpLeft': 0.15,
+        'browOuterUpRight': 0.15,
+    },
 }
 ALPHA_KINDS = ('hair', 'brow', 'lash')
 
@@ -273,8 +282,11 @@ def dress(
     base: Base, assets: Path, person: dict, skin_texture: np.ndarray
 ) -> tuple[list[Part], np.ndarray]:
     """Parts in the A-pose with the 52 face actions, and the joints (55, 3)."""
-    body, joints = base.shaped(person['phenotype'])
-    acted = [base.shaped(person['phenotype'], {name: 1.0})[0] for name in ARKIT_52]
+    neutral, joints = base.shaped(person['phenotype'])
+    body, _ = base.shaped(person['phenotype'], person['at_rest'])
+    # The actions are linear: each moves the resting face as it moves the neutral one.
+    acted = [base.shaped(person['phenotype'], {name: 1.0})[0] - neutral for name in ARKIT_52]
+    acted = [body + delta for delta in acted]
     parts: list[Part] = []
     hidden = np.zeros(len(body), bool)
 
@@ -355,7 +367,7 @@ def local_to_global(local: np.ndarray) -> np.ndarray:
 def poses(joints: np.ndarray) -> dict[str, np.ndarray]:
     """Name -> parent-relative rotation vectors (55, 3) from the T-pose."""
     row = SMPLX.index
-    result = {name: np.zeros((len(SMPLX), 3)) for name in ('t', 'relaxed', 'up', 'sit', 'fist')}
+    result = {name: np.zeros((len(SMPLX), 3)) for name in ('t', 'relaxed', 'up', 'sit', 'bent')}
     for side, s in (('left', 1), ('right', -1)):
         flexion = np.cross(
             joints[row[f'{side}_middle2']] - joints[row[f'{side}_middle1']],
@@ -365,11 +377,15 @@ def poses(joints: np.ndarray) -> dict[str, np.ndarray]:
         for finger in FINGERS[:4]:
             for k, angle in ((1, 0.22), (2, 0.30), (3, 0.22)):
                 result['relaxed'][row[f'{side}_{finger}{k}']] = flexion * angle
-                result['fist'][row[f'{side}_{finger}{k}']] = flexion * 1.3
+                result['bent'][row[f'{side}_{finger}{k}']] = flexion * 1.2
         result['relaxed'][row[f'{side}_shoulder']] = (0.1, 0, -s * 1.15)
         result['relaxed'][row[f'{side}_elbow']] = (0, -s * 0.25, 0)
         result['up'][row[f'{side}_shoulder']] = (0, 0, s * 1.0)
         result['up'][row[f'{side}_collar']] = (0, 0, s * 0.25)
+        result['bent'][row[f'{side}_shoulder']] = (s * 0.4, -s * 0.4, -s * 1.1)
+        result['bent'][row[f'{side}_elbow']] = (0, -s * 1.9, 0)
+        result['bent'][row[f'{side}_hip']] = (-0.4 * s, 0, 0)
+        result['bent'][row[f'{side}_knee']] = (0.8, 0, 0)
         result['sit'][row[f'{side}_hip']] = (-1.5, 0, 0)
         result['sit'][row[f'{side}_knee']] = (1.5, 0, 0)
         result['sit'][row[f'{side}_shoulder']] = (0, -s * 0.5, -s * 1.0)
@@ -616,7 +632,7 @@ def bake_light(
     key /= np.linalg.norm(key)
     fill = np.array([-0.7, 0.2, 0.6])
     fill /= np.linalg.norm(fill)
-    sky = 0.62 + 0.38 * ways[:, 1] + 1.25 * np.clip(ways @ key, 0, 1) ** 2
+    sky = 0.70 + 0.30 * ways[:, 1] + 1.7 * np.clip(ways @ key, 0, 1) ** 2
     sky += 0.35 * np.clip(ways @ fill, 0, 1) ** 2 + 0.25 * np.clip(-ways[:, 2], 0, 1)
     warm = np.clip(ways @ key, 0, 1)[:, None] * np.array([0.06, 0.0, -0.06]) + 1.0
     normals = [part.normals(v) for part, v in zip(parts, vertices, strict=True)]
@@ -633,7 +649,7 @@ def bake_light(
         seen = np.where(near[:, None], close[i], whole[i])
         facing = n @ ways.T
         if part.kind in ('skin', 'hair', 'brow', 'lash'):  # light scatters a little
-            cosine = np.clip((facing + 0.25) / 1.25, 0, None)
+            cosine = np.clip((facing + 0.15) / 1.15, 0, None)
         else:
             cosine = np.clip(facing, 0, None)
         blocked = {
@@ -647,7 +663,7 @@ def bake_light(
         leak = blocked.get(part.kind, 0.12)
         amount = cosine * (leak + (1 - leak) * seen)
         light = (amount * sky) @ warm / (cosine.sum(1, keepdims=True) + 1e-9)
-        light = light / (0.7 if part.kind == 'teeth' else 0.98)
+        light = light / (0.85 if part.kind == 'teeth' else 0.95)
         if part.kind == 'skin':  # what is shadowed on skin turns red, not grey
             light = light ** np.array([0.82, 0.98, 1.0])
         if part.kind == 'eye':
@@ -686,7 +702,9 @@ def camera_views(
     views += [('t', 'neutral', body, 2.15, a, 5) for a in around(8)]
     views += [('up', 'neutral', body + np.array([0, 0.2, 0]), 2.4, a, 0) for a in around(6, 15)]
     views += [('sit', 'neutral', body + np.array([0, 0.1, 0.1]), 1.7, a, 15) for a in around(8)]
+    views += [('bent', 'neutral', body, 2.0, a, e) for a in around(8) for e in (-5, 25)]
     chest = np.array([0, eyes[1] - 0.38, 0.0])
+    views += [('bent', 'neutral', chest, 1.0, a, 0) for a in around(8)]
     views += [('relaxed', 'neutral', chest, 0.85, a, e) for a in around(10) for e in (-5, 20)]
     views += [('t', 'neutral', chest, 0.9, a, -15) for a in around(6)]
     knees = np.array([0, floor + 0.45, 0.0])
@@ -750,7 +768,11 @@ def main() -> None:
     relaxed = posed('relaxed', 'neutral')
     eyes = [rest_joints[SMPLX.index[f'{side}_eye_smplhf']] for side in SIDES]
     head = np.mean(eyes, axis=0) + np.array([0, 0, -0.06])
-    shades = smoothed(parts, bake_light(gl, parts, relaxed, head))
+    lights = bake_light(gl, parts, relaxed, head)
+    raised = bake_light(gl, parts, posed('up', 'neutral'), head)
+    # The inside of an arm is not dark for good only because it hung at the side.
+    lights = [0.6 * a + 0.4 * b for a, b in zip(lights, raised, strict=True)]
+    shades = smoothed(parts, lights)
 
     # Vertices that no view ever sees need no Gaussians.
     ways = directions(64)

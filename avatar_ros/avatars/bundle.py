@@ -12,24 +12,24 @@
 Nothing in it is ever unpickled or extracted, and every size is bounded before it is read.
 """
 
-import io
 import json
 import stat
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from avatar_ros.body.skeletons import SKELETONS, Skeleton
 from avatar_ros.gaussians import Gaussians
+from avatar_ros.gaussians.ply import read_ply, write_ply
 from avatar_ros.types import Array
 
 FORMAT = 'avatar_ros.bundle'
@@ -452,104 +452,42 @@ def _expression(tensors: _Tensors, fields: _Fields, splats: int) -> ExpressionBa
     )
 
 
-# ------------------------------------------------------------------ the splats of the T-pose
-
-
-def _property_names(sh_degree: int) -> list[str]:
-    rest = 3 * ((sh_degree + 1) ** 2 - 1)
-    return [
-        *'xyz',
-        *(f'f_dc_{i}' for i in range(3)),
-        *(f'f_rest_{i}' for i in range(rest)),
-        'opacity',
-        *(f'scale_{i}' for i in range(3)),
-        *(f'rot_{i}' for i in range(4)),
-    ]
-
-
-def _ply_bytes(g: Gaussians) -> bytes:
-    assert g.sh_degree is not None
-    names = _property_names(g.sh_degree)
-    header = ['ply', 'format binary_little_endian 1.0', f'element vertex {len(g)}']
-    header += [f'property float {name}' for name in names] + ['end_header', '']
-    colors = g.colors.detach().double()
-    opacity = g.opacities.detach().double().clamp(1e-5, 1 - 1e-5)
-    columns = [
-        g.means.detach().double(),
-        colors[:, 0],
-        colors[:, 1:].transpose(1, 2).reshape(len(g), -1),
-        torch.logit(opacity)[:, None],
-        g.scales.detach().double().clamp_min(1e-9).log(),
-        g.quats.detach().double(),
-    ]
-    data = torch.cat(columns, dim=1).numpy().astype('<f4')
-    return '\n'.join(header).encode() + data.tobytes()
+def _ply_bytes(gaussians: Gaussians) -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / SPLATS
+        write_ply(path, gaussians)
+        return path.read_bytes()
 
 
 def _gaussians(files: _Files, fields: _Fields) -> Gaussians:
+    """The splats, read by the reader of .ply files and checked against the manifest."""
     section = fields.inner('gaussians')
     count = section.integer('count', 1, MAX_GAUSSIANS)
     degree = section.integer('sh_degree', 0, 3)
     file = section.text('file')
     name = files.name(file)
     data = files.read(file, MAX_FILE_BYTES)
-    stream = io.BytesIO(data)
-    lines: list[bytes] = []
-    while not lines or lines[-1] != b'end_header':
-        line = stream.readline(200)
-        if not line.endswith(b'\n') or len(lines) > 200:
-            raise BundleError(f'{name}: is not a PLY file (no end_header). Copy it again.')
-        lines.append(line.strip())
-    head = [line for line in lines if not line.startswith((b'comment', b'obj_info'))]
-    want = [b'ply', b'format binary_little_endian 1.0', f'element vertex {count}'.encode()]
-    if head[:3] != want:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / SPLATS
+        path.write_bytes(data)
+        try:
+            gaussians = read_ply(path)
+        except (ValueError, OverflowError, MemoryError) as error:
+            raise BundleError(str(error).replace(str(path), name)) from error
+    if (len(gaussians), gaussians.sh_degree) != (count, degree):
         raise BundleError(
-            f'{name}: its header begins with {head[:3]!r}; expected {want!r}. '
-            f'The count must be that of {MANIFEST}.'
+            f'{name}: holds {len(gaussians)} Gaussians with harmonics of degree '
+            f'{gaussians.sh_degree}; {MANIFEST} promises {count} of degree {degree}. '
+            'Write the bundle again.'
         )
-    found = []
-    for line in head[3:-1]:
-        words = line.decode('ascii', 'replace').split()
-        if len(words) != 3 or words[0] != 'property' or words[1] not in ('float', 'float32'):
-            raise BundleError(f'{name}: has the header line {line!r}; expected "property float X".')
-        found.append(words[2])
-    missing = [column for column in _property_names(degree) if column not in found]
-    if missing or len(set(found)) != len(found):
+    length = gaussians.quats.double().norm(dim=1, keepdim=True)
+    if (
+        float(gaussians.means.abs().max()) > _MAX_METRES
+        or float(gaussians.scales.max()) > _MAX_METRES
+        or not 1e-6 < float(length.min()) <= float(length.max()) < 1e6
+    ):
         raise BundleError(
-            f'{name}: has no property {", ".join(missing[:4])}; spherical harmonics of degree '
-            f'{degree} need {len(_property_names(degree))} properties, each once.'
+            f'{name}: has positions or scales beyond {_MAX_METRES:g} m, or rotations of no '
+            'length. Lengths are metres and scale_* are logarithms; write the bundle again.'
         )
-    body = data[stream.tell() :]
-    if len(body) != 4 * count * len(found):
-        raise BundleError(
-            f'{name}: has {len(body)} bytes after the header; expected {4 * count * len(found)} '
-            f'for {count} Gaussians. The file is cut off or damaged: copy it again.'
-        )
-    table = np.frombuffer(body, '<f4').reshape(count, len(found))
-    order = [found.index(column) for column in _property_names(degree)]
-    columns = table[:, order].astype(np.float32)
-    if not np.isfinite(columns).all() or np.abs(columns[:, :3]).max() > _MAX_METRES:
-        raise BundleError(
-            f'{name}: has values that are not finite, or positions beyond {_MAX_METRES:g} m. '
-            'Write the bundle again, in metres.'
-        )
-    log_scales = columns[:, -7:-4]
-    quats = columns[:, -4:]
-    length = np.linalg.norm(quats.astype(float), axis=1, keepdims=True)
-    if log_scales.max() > np.log(_MAX_METRES) or length.min() < 1e-6 or length.max() > 1e6:
-        raise BundleError(
-            f'{name}: has scales beyond {_MAX_METRES:g} m or rotations of no length. '
-            'scale_* are logarithms and rot_* is w x y z. Write the bundle again.'
-        )
-    coefficients = (degree + 1) ** 2
-    rest = columns[:, 6 : 6 + 3 * (coefficients - 1)].reshape(count, 3, coefficients - 1)
-    colors = np.concatenate([columns[:, None, 3:6], rest.transpose(0, 2, 1)], axis=1)
-    opacity = 1 / (1 + np.exp(-columns[:, -8].astype(float).clip(-60, 60)))
-    return Gaussians(
-        means=torch.from_numpy(columns[:, :3].copy()),
-        quats=torch.from_numpy((quats / length).astype(np.float32)),
-        scales=torch.from_numpy(np.exp(log_scales)),
-        opacities=torch.from_numpy(opacity.astype(np.float32)),
-        colors=torch.from_numpy(np.ascontiguousarray(colors)),
-        sh_degree=degree,
-    )
+    return replace(gaussians, quats=(gaussians.quats / length).float())
