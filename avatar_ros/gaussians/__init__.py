@@ -5,6 +5,7 @@
 
 from avatar_ros.gaussians.gaussians import Gaussians
 from avatar_ros.gaussians.ply import read_ply, write_ply
+from avatar_ros.gaussians.sh_autograd import sh_colors
 from avatar_ros.gaussians.spherical_harmonics import (
     evaluate_sh,
     evaluate_sh_into,
@@ -21,5 +22,6 @@ __all__ = [
     'rgb_from_sh0',
     'sh0_from_rgb',
     'sh_basis',
+    'sh_colors',
     'write_ply',
 ]

@@ -112,7 +112,7 @@ def finite_or_transparent(gaussians: Gaussians) -> dict[str, Tensor]:
     """
     tensors = {name: getattr(gaussians, name) for name in TENSORS}
     good = gaussians.quats.abs().amax(-1) > 0
-    for name in ('means', 'quats', 'scales', 'opacities'):
+    for name in TENSORS if gaussians.colors.shape[0] == len(gaussians) else TENSORS[:4]:
         good &= torch.isfinite(tensors[name].reshape(len(gaussians), -1)).all(-1)
     clean = {
         name: torch.where(good.reshape(-1, *[1] * (t.dim() - 1)), t, torch.zeros_like(t))

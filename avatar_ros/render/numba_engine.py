@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from avatar_ros.gaussians import Gaussians
-from avatar_ros.gaussians.spherical_harmonics import evaluate_sh, evaluate_sh_into
+from avatar_ros.gaussians.sh_autograd import sh_colors
+from avatar_ros.gaussians.spherical_harmonics import evaluate_sh_into
 from avatar_ros.geometry import Camera
 from avatar_ros.render.autograd import Rasterize, as_float32
 from avatar_ros.render.engine import (
@@ -70,7 +71,9 @@ class NumbaEngine:
             self.rasterize(gaussians, [camera])
         if gradients:
             with torch.enable_grad():
-                learned = replace(gaussians, means=means.requires_grad_())
+                learned = replace(
+                    gaussians, means=means.requires_grad_(), colors=sh.requires_grad_()
+                )
                 self.rasterize(learned, [camera]).colors.sum().backward()
 
     def rasterize(
@@ -157,8 +160,8 @@ class NumbaEngine:
     def _differentiable(self, gaussians: Gaussians, views: list[View]) -> tuple[Tensor, Tensor]:
         colors = gaussians.colors
         if gaussians.sh_degree is not None:
-            eyes = [torch.from_numpy(view.eye).to(gaussians.means) for view in views]
-            colors = torch.stack([evaluate_sh(colors, gaussians.means - eye) for eye in eyes])
+            eyes = torch.stack([torch.from_numpy(view.eye) for view in views])
+            colors = sh_colors(colors, gaussians.means, eyes)
         rgbd, alphas = Rasterize.apply(
             gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities, colors,
             views, self.simd, self.threads, self._run,

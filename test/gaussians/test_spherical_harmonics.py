@@ -12,6 +12,7 @@ from avatar_ros.gaussians import (
     rgb_from_sh0,
     sh0_from_rgb,
     sh_basis,
+    sh_colors,
 )
 
 DEGREES = (0, 1, 2, 3)
@@ -79,3 +80,26 @@ def test_rgb_and_degree_zero_are_inverse() -> None:
 def test_degree_four_is_refused() -> None:
     with pytest.raises(ValueError, match='degree 4; expected 0, 1, 2 or 3'):
         evaluate_sh(torch.zeros(1, 25, 3), torch.ones(1, 3))
+
+
+@pytest.mark.parametrize('degree', DEGREES)
+def test_one_operation_gives_values_and_gradients_of_the_torch_code(degree: int) -> None:
+    generator = torch.Generator().manual_seed(degree)
+    means = torch.randn(200, 3, generator=generator)
+    coefficients = 0.5 * torch.randn(200, (degree + 1) ** 2, 3, generator=generator)
+    eyes = torch.randn(2, 3, generator=generator)
+    weights = torch.randn(2, 200, 3, generator=generator)
+    results = []
+    for dtype in (torch.float32, torch.float64):
+        leaves = [t.clone().to(dtype).requires_grad_() for t in (coefficients, means)]
+        if dtype == torch.float32:
+            colors = sh_colors(leaves[0], leaves[1], eyes)
+        else:
+            colors = torch.stack([evaluate_sh(leaves[0], leaves[1] - eye) for eye in eyes])
+        (colors * weights).sum().backward()
+        results.append([colors.detach(), leaves[0].grad, leaves[1].grad])
+    for found, expected in zip(*results, strict=True):
+        assert found is not None
+        if expected is None:
+            expected = torch.zeros_like(found)  # Degree 0 does not depend on the direction.
+        assert (found.double() - expected).norm() <= 1e-5 * expected.norm()

@@ -60,6 +60,18 @@ def test_bad_gaussians_get_no_gradient_and_spoil_no_other(engine: NumbaEngine) -
     assert leaf.grad.abs().max() > 0
 
 
+def test_broken_harmonics_get_no_gradient_and_spoil_no_other() -> None:
+    g = person(500, sh_degree=1)
+    means, colors = g.means.clone(), g.colors.clone()
+    means[3], colors[4] = np.nan, np.inf
+    leaves = [means.requires_grad_(), colors.requires_grad_()]
+    NumbaEngine().rasterize(replace(g, means=means, colors=colors), [VIEW]).colors.sum().backward()
+    for leaf in leaves:
+        assert leaf.grad is not None
+        assert torch.isfinite(leaf.grad).all()
+        assert leaf.grad[3:5].abs().max() == 0
+
+
 def test_needles_across_the_image_stay_finite(engine: NumbaEngine) -> None:
     g = person(200)
     scales = g.scales * torch.tensor([1e4, 1e-4, 1.0])

@@ -179,3 +179,12 @@ def test_bytes_go_where_they_are_wanted() -> None:
     out = np.zeros((4, 5, 3), np.uint8)
     assert to_rgb8(torch.ones(4, 5, 3), out) is out
     assert out.min() == 255
+
+
+def test_bytes_of_what_is_not_a_number_are_black() -> None:
+    np.testing.assert_array_equal(to_rgb8(torch.tensor([[np.nan, np.inf, -np.inf]])), [[0, 255, 0]])
+
+
+def test_a_buffer_of_the_wrong_shape_is_refused() -> None:
+    with pytest.raises(ValueError, match=r'\(5, 4, 3\); expected a contiguous \(4, 5, 3\)'):
+        to_rgb8(torch.ones(4, 5, 3), np.zeros((5, 4, 3), np.uint8))

@@ -9,14 +9,20 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 
+from avatar_ros.gaussians import evaluate_sh_into
 from avatar_ros.render import NumbaEngine
 from avatar_ros.render.frame import BLACK
-from avatar_ros.render.kernels.blend import blend
+from avatar_ros.render.kernels.bins import deal_tiles, emit_pairs, fill_bins
+from avatar_ros.render.kernels.blend import blend, blend_vjp
 from avatar_ros.render.kernels.blend_plain import blend_plain
+from avatar_ros.render.kernels.project import project
+from avatar_ros.render.kernels.project_vjp import project_vjp
+from avatar_ros.render.kernels.sort import gather_rows, sort_by_depth
 from benchmarks.render import fit_person
 from benchmarks.scene import camera, person
 
@@ -74,6 +80,33 @@ def test_threads_may_render_at_the_same_time() -> None:
     assert not wrong
 
 
+def test_no_call_compiles_a_kernel_again() -> None:
+    """A kernel compiled for one more array layout would stop a live node for seconds."""
+    NumbaEngine().warm_up(gradients=True)
+    kernels = (project, sort_by_depth, gather_rows, emit_pairs, fill_bins, deal_tiles, blend)
+    kernels += (blend_vjp, project_vjp, evaluate_sh_into)
+    before = [len(kernel.signatures) for kernel in kernels]
+    scenes = (person(50), person(50, sh_degree=2), person(50).to(dtype=torch.float64))
+    for gaussians in scenes:
+        for threads in (1, 2):
+            for render_mode in ('RGB', 'D', 'RGB+ED'):
+                for learn in (False, True):
+                    sets = gaussians.colors
+                    if gaussians.sh_degree is None:
+                        sets = torch.stack([sets, sets])
+                    images = NumbaEngine(threads).rasterize(
+                        replace(gaussians, colors=sets.clone().requires_grad_(learn)),
+                        [camera(64, 64), camera(64, 64, offset=0.06)],
+                        backgrounds=torch.rand(2, 3),
+                        render_mode=render_mode,
+                        rasterize_mode='antialiased',
+                    )
+                    if learn and 'RGB' in render_mode:
+                        images.colors.sum().backward()
+    assert [len(kernel.signatures) for kernel in kernels] == before
+    assert before == [1] * len(kernels)
+
+
 def fastest_cpu(work: Callable[[], object], repeats: int) -> float:
     times = []
     for _ in range(repeats):
@@ -106,6 +139,7 @@ def test_first_frame_with_a_warm_cache_takes_less_than_a_second() -> None:
     program = """
 import time, torch
 torch.set_num_threads(1)
+from avatar_ros.gaussians import evaluate_sh_into
 from avatar_ros.render import NumbaEngine
 start = time.process_time()
 NumbaEngine().warm_up(gradients=True)
