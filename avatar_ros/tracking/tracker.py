@@ -20,6 +20,7 @@ from avatar_ros.tracking.landmarks import BodyLandmarks, Estimator, FaceLandmark
 from avatar_ros.tracking.one_euro import OneEuroConfig, OneEuroFilter
 from avatar_ros.tracking.rest_landmarks import RestLandmarks
 from avatar_ros.tracking.root import solve_translation
+from avatar_ros.tracking.side_guard import SideGuard
 from avatar_ros.types import FloatArray, Image
 
 #: Landmarks that a joint's rotation is read from; its confidence is that of the worst.
@@ -88,6 +89,7 @@ class BodyTracker:
         self._hand_ik = {side: HandIK(side, rest.joints) for side in SIDES}
         self._hip_to_pelvis = rest.joints[0] - (rest['left_hip'] + rest['right_hip']) / 2
         rest_quats = relaxed_quats()
+        self.side_guard = SideGuard()
         self._holder = RotationHolder(rest_quats, self.config.hold)
         c = self.config
         self._filters = {
@@ -115,6 +117,7 @@ class BodyTracker:
         for one_euro in self._filters.values():
             one_euro.reset()
         self._ik.reset()
+        self.side_guard.reset()
         self._holder.reset()
         self._stamp_ns: int | None = None
         self._unseen_s = np.inf
@@ -155,6 +158,7 @@ class BodyTracker:
             if not np.isfinite(self._unseen_s):
                 self._person += 1
             self._unseen_s = 0.0
+            body = self.side_guard(body, dt_s)
             world = self._smooth('body', body.world, dt_s)
             solved = self._ik(world, self._R_head)
             quats, confidence = solved.quats, _joint_confidence(body)

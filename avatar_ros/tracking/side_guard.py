@@ -1,0 +1,80 @@
+# Copyright 2026 Avatar ROS developers
+# SPDX-License-Identifier: Apache-2.0
+"""Catches an estimator that takes a front for a back from one image to the next.
+
+Seen from one camera, a person facing it and the mirrored person facing away look alike but for
+the face. When an estimator changes its mind, left and right landmarks trade places in the picture
+at once, which no body can do: turning round goes through a side view, where they meet. The guard
+undoes such a trade: it swaps the names back and mirrors the depth.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from avatar_ros.body.skeletons import BLAZEPOSE_33, BLAZEPOSE_INDEX, SIDES, mirrored
+from avatar_ros.tracking.landmarks import BodyLandmarks
+from avatar_ros.types import FloatArray
+
+_SWAP = np.array([BLAZEPOSE_INDEX[mirrored(name)] for name in BLAZEPOSE_33])
+_WITNESSES = [
+    BLAZEPOSE_INDEX[f'{side}_{part}']
+    for side in SIDES
+    for part in ('shoulder', 'elbow', 'hip', 'knee', 'ankle')
+]
+_CLEARLY_BETTER = 0.6  # of the distance without a swap
+_MIN_JUMP = 0.12  # of the trunk's length in the picture
+_GIVE_IN_S = 2.0  # an estimator that insists for so long is believed
+
+
+class SideGuard:
+    """Stateful: compares each image with the one before."""
+
+    def __init__(self) -> None:
+        self.reset()
+        self.corrected = 0
+        """Images whose sides were traded back."""
+
+    def reset(self) -> None:
+        """Believe the next image as it is."""
+        self._before: FloatArray | None = None
+        self._traded = False
+        self._traded_s = 0.0
+
+    def __call__(self, body: BodyLandmarks, dt_s: float) -> BodyLandmarks:
+        """The landmarks, with their sides traded back while the estimator has them traded."""
+        if self._before is not None and _jumps(body, self._before, traded=self._traded):
+            self._traded = not self._traded
+        self._traded_s = self._traded_s + dt_s if self._traded else 0.0
+        if self._traded_s > _GIVE_IN_S:
+            self._traded, self._traded_s = False, 0.0
+        if self._traded:
+            self.corrected += 1
+            body = swap_sides(body)
+        self._before = body.pixels
+        return body
+
+
+def _jumps(body: BodyLandmarks, before: FloatArray, *, traded: bool) -> bool:
+    """Trading the sides (back) would put the body much nearer to where it was before."""
+    shoulders, hips = (
+        body.pixels[[BLAZEPOSE_INDEX[f'{side}_{part}'] for side in SIDES]].mean(axis=0)
+        for part in ('shoulder', 'hip')
+    )
+    trunk = float(np.linalg.norm(shoulders - hips))
+    here, there = body.pixels, body.pixels[_SWAP]
+    if traded:
+        here, there = there, here
+    stay = np.linalg.norm((here - before)[_WITNESSES], axis=1).mean()
+    trade = np.linalg.norm((there - before)[_WITNESSES], axis=1).mean()
+    return bool(stay > _MIN_JUMP * trunk and trade < _CLEARLY_BETTER * stay)
+
+
+def swap_sides(body: BodyLandmarks) -> BodyLandmarks:
+    """The mirrored person facing the other way, who looks the same in the picture."""
+    return replace(
+        body,
+        pixels=body.pixels[_SWAP],
+        world=body.world[_SWAP] * np.array([1.0, 1.0, -1.0]),
+        visibility=body.visibility[_SWAP],
+    )
