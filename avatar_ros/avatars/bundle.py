@@ -435,6 +435,7 @@ def _expression(tensors: _Tensors, fields: _Fields, splats: int) -> ExpressionBa
     if fields._values.get('expression') is None:
         return None
     face = fields.inner('expression')
+    basis = face.one_of('basis', ['arkit52', 'flame'])
     names = face.names('names', MAX_EXPRESSIONS)
     moved = tensors.length('expression_index', splats)
     index = tensors.take('expression_index', (moved,), 'I32')
@@ -443,7 +444,7 @@ def _expression(tensors: _Tensors, fields: _Fields, splats: int) -> ExpressionBa
         raise tensors.error('expression_index', 'rows out of order', 'ascending rows')
     scale = tensors.take('expression_scale', (len(names),), 'F32', limit=1.0)
     return ExpressionBasis(
-        basis=face.one_of('basis', ['arkit52', 'flame']),
+        basis=basis,
         names=names,
         index=index,
         values=tensors.take('expression_values', (len(names), moved, 3), 'I8'),

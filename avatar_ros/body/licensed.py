@@ -83,7 +83,10 @@ def _read_pickle(path: Path) -> dict[str, Array]:
         raise BodyModelError(f'{path}: holds a {type(data).__name__}; expected a dictionary.')
     result = {}
     for name, value in data.items():
-        array = _as_array(value)
+        try:
+            array = _as_array(value)
+        except (ValueError, LookupError, TypeError, OverflowError, MemoryError) as error:
+            raise BodyModelError(f'{path}: {name!r} is damaged ({error}). {_CONVERT}') from error
         if array is not None and array.dtype.kind in 'biufSU':
             result[str(name)] = array
     return result
@@ -126,6 +129,8 @@ class _Sparse:
     def array(self) -> Array:
         shape = tuple(int(n) for n in self.state.get('_shape', self.state.get('shape', ())))
         data, indices, starts = (np.asarray(self.state[k]) for k in ('data', 'indices', 'indptr'))
+        if len(shape) != 2 or min(shape) < 0 or shape[0] * shape[1] * 8 > MAX_BYTES:
+            raise ValueError(f'a matrix of shape {shape}')
         lines = shape[1] if self.by_column else shape[0]
         dense = np.zeros(shape, data.dtype)
         line = np.repeat(np.arange(lines), np.diff(starts))
