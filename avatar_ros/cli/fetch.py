@@ -29,6 +29,7 @@ class FetchError(RuntimeError):
 
 
 def add_parser(subparsers: 'argparse._SubParsersAction[argparse.ArgumentParser]') -> None:
+    """Declare the command's arguments."""
     parser = subparsers.add_parser(
         'fetch',
         help=HELP,
@@ -42,6 +43,7 @@ def add_parser(subparsers: 'argparse._SubParsersAction[argparse.ArgumentParser]'
 
 
 def run(args: argparse.Namespace) -> int:
+    """Fetch, or list what there is."""
     if args.list:
         for asset in ASSETS.values():
             state = 'here' if (cache_dir() / asset.name).exists() else '-'

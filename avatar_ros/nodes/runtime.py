@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,23 @@ def prepare_environment() -> None:
         os.environ.setdefault('AMENT_PREFIX_PATH', str(prefix))
     profile = fastdds_profile()
     if profile is not None:
-        for name in ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE'):
-            os.environ.setdefault(name, str(profile))
+        os.environ.setdefault(fastdds_profile_variable(), str(profile))
     # Spinning worker threads of several libraries on few cores cost more than they bring.
     for name in ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS'):
         os.environ.setdefault(name, '1')
     os.environ.setdefault('OMP_WAIT_POLICY', 'passive')
     _keep_image_memory()
+
+
+def fastdds_profile_variable() -> str:
+    """Fast DDS 2 (Humble, Jazzy) and 3 (Kilted and later) read different names; 3 warns of 2's."""
+    old = os.environ.get('ROS_DISTRO') in ('humble', 'iron', 'jazzy')
+    if 'ROS_DISTRO' not in os.environ:
+        try:
+            old = int(metadata.version('ros-rclpy').split('.')[0]) < 9
+        except metadata.PackageNotFoundError:
+            old = False
+    return 'FASTRTPS_DEFAULT_PROFILES_FILE' if old else 'FASTDDS_DEFAULT_PROFILES_FILE'
 
 
 def fastdds_profile() -> Path | None:

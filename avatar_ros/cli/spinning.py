@@ -1,0 +1,47 @@
+# Copyright 2026 Avatar ROS developers
+# SPDX-License-Identifier: Apache-2.0
+"""A node that spins in the background of a command."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+N = TypeVar('N')
+
+
+@contextlib.contextmanager
+def spinning(make: Callable[[], N]) -> Iterator[tuple[N, threading.Event]]:
+    """The node, spun by a thread, and an event that Ctrl-C sets; closes everything at the end."""
+    import rclpy
+    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+
+    import avatar_ros.nodes  # noqa: F401  (prepares the environment that rclpy reads)
+
+    rclpy.init(signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
+    interrupted = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: interrupted.set())
+    node: Any = None
+    executor = None
+    try:
+        node = make()
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+
+        def spin() -> None:
+            with contextlib.suppress(ExternalShutdownException):
+                executor.spin()
+
+        thread = threading.Thread(target=spin, name='spin', daemon=True)
+        thread.start()
+        yield node, interrupted
+    finally:
+        if node is not None:
+            node.close()
+        if executor is not None:
+            executor.shutdown()
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()

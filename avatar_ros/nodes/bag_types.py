@@ -1,0 +1,33 @@
+# Copyright 2026 Avatar ROS developers
+# SPDX-License-Identifier: Apache-2.0
+"""The message types that rosbags must know to write bags that ``ros2 bag`` reads."""
+
+import os
+from functools import cache
+from pathlib import Path
+
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.typesys.store import Typestore
+
+PACKAGE = 'avatar_ros'
+
+
+@cache
+def bag_typestore() -> Typestore:
+    """Standard ROS 2 messages and ours, read from the installed .msg files."""
+    store = get_typestore(Stores.ROS2_KILTED)
+    for path in sorted(_message_folder().glob('*.msg')):
+        store.register(get_types_from_msg(path.read_text(), f'{PACKAGE}/msg/{path.stem}'))
+    return store
+
+
+def _message_folder() -> Path:
+    source = Path(__file__).resolve().parents[2] / 'msg'
+    prefixes = os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)
+    for folder in [source, *(Path(p) / 'share' / PACKAGE / 'msg' for p in prefixes if p)]:
+        if any(folder.glob('*.msg')):
+            return folder
+    raise FileNotFoundError(
+        f'the .msg files of {PACKAGE} were not found in {source} nor under share/{PACKAGE}/msg of '
+        'AMENT_PREFIX_PATH. Install the package or source the workspace.'
+    )

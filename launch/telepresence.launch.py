@@ -1,0 +1,197 @@
+# Copyright 2026 Avatar ROS developers
+# SPDX-License-Identifier: Apache-2.0
+"""Camera, tracker, avatar renderer and viewer page: one process a node, or composed in one.
+
+    ros2 launch avatar_ros telepresence.launch.py
+    ros2 launch avatar_ros telepresence.launch.py input:=0 view_size:=768x768
+    ros2 launch avatar_ros telepresence.launch.py input:=topic image_topic:=/zed/rgb/image \
+        camera_info_topic:=/zed/rgb/camera_info
+    ros2 launch avatar_ros telepresence.launch.py composed:=true duration:=20 report:=report.json
+"""
+
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    LogInfo,
+    OpaqueFunction,
+    RegisterEventHandler,
+    SetEnvironmentVariable,
+    Shutdown,
+    TimerAction,
+)
+from launch.event_handlers import OnProcessStart
+from launch.events import matches_action
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import LifecycleNode, Node
+from launch_ros.event_handlers import OnStateTransition
+from launch_ros.events.lifecycle import ChangeState
+from launch_ros.substitutions import FindPackageShare
+from lifecycle_msgs.msg import Transition
+
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+
+PACKAGE = 'avatar_ros'
+CONFIG = PathJoinSubstitution([FindPackageShare(PACKAGE), 'config'])
+#: name, default, description
+ARGUMENTS = (
+    ('input', 'demo', 'webcam number, file, rtsp://..., demo, face, or topic (an image topic)'),
+    ('image_topic', 'camera/image', 'image to track; with input:=topic your own'),
+    ('camera_info_topic', 'camera/camera_info', 'its calibration'),
+    ('avatar', 'demo', 'bundle (.zip or directory) or a shipped avatar'),
+    ('engine', 'auto', 'auto, gsplat (CUDA) or numba (CPU)'),
+    ('view_size', '512x512', 'avatar view in pixels, WxH'),
+    ('namespace', '', 'namespace of all nodes'),
+    ('use_sim_time', 'false', 'take time from /clock'),
+    ('params_file', '', 'parameters; default: config/telepresence.yaml of the package'),
+    ('log_level', 'info', 'debug, info, warn or error'),
+    ('viewer', 'true', 'serve the web page on 127.0.0.1:8080'),
+    ('composed', 'false', 'all nodes in one process: less copying, one start'),
+    ('duration', '0', 'seconds until everything ends; 0 = never'),
+    ('report', '', 'write a JSON report to this file at the end'),
+)
+
+
+def generate_launch_description() -> LaunchDescription:
+    """What `ros2 launch` runs."""
+    profile = PathJoinSubstitution([CONFIG, 'fastdds_shm.xml'])
+    return LaunchDescription(
+        [
+            *(
+                DeclareLaunchArgument(name, default_value=default, description=text)
+                for name, default, text in ARGUMENTS
+            ),
+            # Raw images do not fit the middleware's default shared memory. Kilted and later read
+            # the first name, Humble and Jazzy the second.
+            SetEnvironmentVariable(profile_variable(), profile),
+            OpaqueFunction(function=start),
+        ]
+    )
+
+
+def profile_variable() -> str:
+    """The name under which this ROS distribution's Fast DDS looks for its profile."""
+    from avatar_ros.nodes.runtime import fastdds_profile_variable
+
+    return fastdds_profile_variable()
+
+
+def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """The actions, once the arguments are known."""
+    value = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
+    width, _, height = value['view_size'].partition('x')
+    if not (width.isdigit() and (height or width).isdigit()):
+        raise ValueError(f'view_size is {value["view_size"]!r}; expected pixels such as 512x512')
+    params_file = value['params_file'] or PathJoinSubstitution([CONFIG, 'telepresence.yaml'])
+    if value['composed'] == 'true':
+        return composed(value, params_file)
+    return apart(value, params_file, int(width), int(height or width))
+
+
+def composed(value: dict[str, str], params_file: object) -> list[LaunchDescriptionEntity]:
+    """The executable that holds all nodes; the same arguments."""
+    arguments: list[object] = []
+    for name in ('input', 'avatar', 'engine', 'namespace', 'duration', 'report'):
+        if value[name]:
+            arguments += [f'--{name}', value[name]]
+    arguments += ['--size', value['view_size'], '--log-level', value['log_level']]
+    arguments += ['--params-file', params_file]
+    if value['use_sim_time'] == 'true':
+        arguments.append('--use-sim-time')
+    if value['viewer'] != 'true':
+        arguments.append('--no-viewer')
+    return [
+        Node(
+            package=PACKAGE,
+            executable='telepresence',
+            arguments=arguments,
+            remappings=[
+                ('image', value['image_topic']),
+                ('camera_info', value['camera_info_topic']),
+            ],
+            output='screen',
+            on_exit=Shutdown(reason='telepresence has ended'),
+        )
+    ]
+
+
+def apart(
+    value: dict[str, str], params_file: object, width: int, height: int
+) -> list[LaunchDescriptionEntity]:
+    """One process a node."""
+    sim_time = {'use_sim_time': value['use_sim_time'] == 'true'}
+
+    def options(executable: str, remappings: dict[str, str], **parameters: object) -> dict:
+        return {
+            'package': PACKAGE,
+            'executable': executable,
+            'name': executable,
+            'namespace': value['namespace'],
+            'parameters': [params_file, {**sim_time, **parameters}],
+            'remappings': list(remappings.items()),
+            'arguments': ['--ros-args', '--log-level', value['log_level']],
+            'output': 'screen',
+        }
+
+    image = {'image': value['image_topic'], 'camera_info': value['camera_info_topic']}
+    image['image/compressed'] = f'{value["image_topic"]}/compressed'
+    nodes: list[LaunchDescriptionEntity] = []
+    if value['input'] != 'topic':
+        clip = {'loop': 'pingpong'} if value['input'] in ('demo', 'face') else {}
+        camera = options('camera', {}, **clip)
+        # Always a string, also when it reads like a number (webcam 0).
+        camera['arguments'] += ['-p', f"input:='{value['input']}'"]
+        nodes.append(Node(**camera))
+    nodes.append(Node(**options('body_tracker', image)))
+    renderer = LifecycleNode(
+        **options(
+            'avatar_renderer',
+            {},
+            avatar=value['avatar'],
+            engine=value['engine'],
+            width=width,
+            height=height,
+        )
+    )
+    nodes += [renderer, *activation(renderer)]
+    if value['viewer'] == 'true':
+        topics = {
+            'overlay': 'body_tracker/overlay',
+            'avatar_image': 'avatar_renderer/image',
+            'status': 'avatar_renderer/status',
+        }
+        nodes.append(Node(**options('viewer', topics, width=width, height=height)))
+    duration = float(value['duration'])
+    if value['report']:
+        status = {'status': 'avatar_renderer/status'}
+        reporter = options('reporter', status, input=value['input'])
+        reporter['arguments'] += ['-p', f"report:='{value['report']}'"]
+        nodes.append(Node(**reporter))
+    if duration > 0:
+        nodes.append(TimerAction(period=duration, actions=[Shutdown(reason='duration is over')]))
+    return nodes
+
+
+def activation(node: LifecycleNode) -> list[LaunchDescriptionEntity]:
+    """Configure the node when it runs, activate it when it is configured for the first time."""
+
+    def change(transition: int) -> EmitEvent:
+        return EmitEvent(
+            event=ChangeState(lifecycle_node_matcher=matches_action(node), transition_id=transition)
+        )
+
+    return [
+        RegisterEventHandler(
+            OnProcessStart(target_action=node, on_start=[change(Transition.TRANSITION_CONFIGURE)])
+        ),
+        RegisterEventHandler(
+            OnStateTransition(
+                target_lifecycle_node=node,
+                start_state='configuring',  # so that a later deactivate is not undone
+                goal_state='inactive',
+                entities=[
+                    LogInfo(msg='avatar_renderer is configured; activating'),
+                    change(Transition.TRANSITION_ACTIVATE),
+                ],
+            )
+        ),
+    ]
