@@ -119,6 +119,22 @@ def test_gradients_match_float64_autograd(
         assert (found[name] - want).norm() < 1e-4 * want.norm(), name
 
 
+def test_gradients_of_opaque_splats_around_the_image_match_float64_autograd(
+    engine: NumbaEngine,
+) -> None:
+    """Alpha clamped at 0.999, and Jacobians clamped outside of the image, pass no gradient.
+
+    Behind a clamped splat, float32 divides differences by 1 - 0.999: hence the wider bound.
+    """
+    gaussians = person(200, sigma=0.08)
+    gaussians = replace(gaussians, opacities=torch.where(gaussians.opacities > 0.7, 1.0, 0.3))
+    cameras = [camera(96, 64, fill=8), camera(96, 64, azimuth=1.2, fill=8)]
+    found = gradients(engine, gaussians, cameras, 'classic', torch.float32)
+    expected = gradients(ReferenceEngine(), gaussians, cameras, 'classic', torch.float64)
+    for name, want in expected.items():
+        assert (found[name] - want).norm() < 1e-3 * want.norm(), name
+
+
 def test_gradients_through_spherical_harmonics_match_float64_autograd() -> None:
     gaussians = person(300, sigma=0.03, sh_degree=2)
     cameras = [camera(64, 64), camera(64, 64, azimuth=2.0)]

@@ -21,7 +21,8 @@ def with_one_bad(name: str, value: float) -> tuple[Gaussians, Gaussians]:
     """A person with one Gaussian spoiled, and the same without it."""
     good = person(500)
     tensor = getattr(good, name).clone()
-    tensor[3] = value
+    # One number is enough to spoil it; a quaternion has no length only if all are 0.
+    tensor.view(len(good), -1)[3, : 4 if value == 0 else 1] = value
     names = ('means', 'quats', 'scales', 'opacities', 'colors')
     rest = torch.arange(len(good)) != 3
     return replace(good, **{name: tensor}), Gaussians(*(getattr(good, n)[rest] for n in names))
