@@ -119,14 +119,15 @@ def test_gradients_match_float64_autograd(
         assert (found[name] - want).norm() < 1e-4 * want.norm(), name
 
 
+@pytest.mark.parametrize('sigma', [0.08, 0.3])
 def test_gradients_of_opaque_splats_around_the_image_match_float64_autograd(
-    engine: NumbaEngine,
+    engine: NumbaEngine, sigma: float
 ) -> None:
     """Alpha clamped at 0.999, and Jacobians clamped outside of the image, pass no gradient.
 
     Behind a clamped splat, float32 divides differences by 1 - 0.999: hence the wider bound.
     """
-    gaussians = person(200, sigma=0.08)
+    gaussians = person(200, sigma=sigma)
     gaussians = replace(gaussians, opacities=torch.where(gaussians.opacities > 0.7, 1.0, 0.3))
     cameras = [camera(96, 64, fill=8), camera(96, 64, azimuth=1.2, fill=8)]
     found = gradients(engine, gaussians, cameras, 'classic', torch.float32)
