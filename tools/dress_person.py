@@ -41,12 +41,12 @@ PERSON = {
     'stubble': 0.22,
     # Face actions that are part of the face at rest: lips closed, a friendlier brow.
     'at_rest': {
-        'mouthSmileLeft': 0.14,
-        'mouthSmileRight': 0.14,
-        'mouthShrugLower': 0.25,
-        'browInnerUp': 0.25,
-        'browOuterUpLeft': 0.15,
-        'browOuterUpRight': 0.15,
+        'mouthSmileLeft': 0.26,
+        'mouthSmileRight': 0.26,
+        'mouthShrugLower': 0.28,
+        'browInnerUp': 0.5,
+        'browOuterUpLeft': 0.3,
+        'browOuterUpRight': 0.3,
     },
 }
 ALPHA_KINDS = ('hair', 'brow', 'lash')
@@ -232,7 +232,10 @@ def eyeball(base: Base, body: np.ndarray, side: int, texture: np.ndarray) -> Par
     phi = np.linspace(0, 2 * np.pi, spokes + 1)[None]
     r = radius * (1 + bulge * np.exp(-((theta / 0.42) ** 4)))
     unit = [np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta) + 0 * phi]
-    vertices = (np.stack(unit, -1) * r[..., None] + centre).reshape(-1, 3)
+    # Straight ahead lies in the middle between the lids, which is not the middle of the helper.
+    outward = 0.07 if side == 0 else -0.07
+    look = cv2.Rodrigues(np.array([0.12, outward, 0.0]))[0]
+    vertices = (np.stack(unit, -1) * r[..., None]).reshape(-1, 3) @ look.T + centre
     spread = 0.30 * np.where(theta < np.pi / 2, np.sin(theta), 1.0)
     cx, cy = ((0.294, 0.299), (0.706, 0.701))[side]
     uv = np.stack([cx + spread * np.cos(phi), cy + spread * np.sin(phi)], -1).reshape(-1, 2)
@@ -276,6 +279,21 @@ def hide_covered(inner: Part, outer: Part) -> None:
         covered &= cKDTree(hem).query(inner.vertices)[0] > 0.007
         covered &= inner.vertices[:, 1] > hem[:, 1].min() + 0.005
     inner.keep_faces(~covered[inner.faces].all(1))
+
+
+def soften_crotch(part: Part, joints: np.ndarray, rounds: int = 25) -> None:
+    """Average the weights between the thighs, where trousers otherwise fold into a lump."""
+    row = SMPLX.index
+    hips = (joints[row['left_hip']] + joints[row['right_hip']]) / 2
+    reach = np.linalg.norm((part.vertices - hips - [0, -0.05, 0.0]) / [0.13, 0.16, 0.2], axis=1)
+    amount = np.clip(2 * (1 - reach), 0, 1)[:, None]
+    edges = np.concatenate([part.faces[:, [i, j]] for i, j in ((0, 1), (1, 2), (2, 0))])
+    edges = np.concatenate([edges, edges[:, ::-1]])
+    count = np.bincount(edges[:, 0], minlength=len(amount))[:, None] + 1.0
+    for _ in range(rounds):
+        total = part.weights.copy()
+        np.add.at(total, edges[:, 0], part.weights[edges[:, 1]])
+        part.weights = part.weights * (1 - amount) + total / count * amount
 
 
 def dress(
@@ -326,6 +344,7 @@ def dress(
 
     for name in person['clothes']:
         add('cloth', 'clothes', name)
+    soften_crotch(parts[0], joints)
     add('hair', 'hair', person['hair'])
     add('brow', 'eyebrows', person['brows'])
     add('lash', 'eyelashes', person['lashes'])

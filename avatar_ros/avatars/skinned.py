@@ -47,6 +47,7 @@ class SkinnedAvatar:
         g, n = bundle.gaussians, len(bundle)
         self._rest_means = _float32(g.means)
         self._rest_quats = _float32(g.quats)
+        self._rest_joints = bundle.rest_joints.astype(float)
         self._means = np.empty((n, 3), np.float32)
         self._quats = np.empty((n, 4), np.float32)
         self._turns = np.empty((n, 4), np.float32)
@@ -173,6 +174,11 @@ class SkinnedAvatar:
         turned = np.einsum('sab,sb->sa', A[:, :, :3], self.bundle.sole_points)
         return np.asarray(turned + A[:, :, 3])
 
+    def joint_positions(self, pose: BodyPose) -> FloatArray:
+        """Joints (J, 3) of the bundle's skeleton in the frame of the pose."""
+        A, _ = self._joint_motion(pose, None)
+        return np.asarray(np.einsum('jab,jb->ja', A[:, :, :3], self._rest_joints) + A[:, :, 3])
+
     def ground_height(self, pose: BodyPose, up: FloatArray | None = None) -> float:
         """Height along `up` (default y) of the lowest point of the feet, in metres."""
         points = self.sole_points(pose)
@@ -184,7 +190,7 @@ class SkinnedAvatar:
         self, pose: BodyPose, expression: FaceExpression | None
     ) -> tuple[FloatArray, FloatArray]:
         """How the joints carry points (J, 3, 4), and how they turn (J, 4) wxyz."""
-        skeleton, rest = self.bundle.skeleton, self.bundle.rest_joints.astype(float)
+        skeleton, rest = self.bundle.skeleton, self._rest_joints
         if len(pose.rotations) != len(pose.skeleton):
             raise ValueError(
                 f'pose has {len(pose.rotations)} rotations; skeleton {pose.skeleton.name!r} '
