@@ -37,6 +37,7 @@ ARGUMENTS = (
     ('input', 'demo', 'webcam number, file, rtsp://..., demo, face, or topic (an image topic)'),
     ('image_topic', 'camera/image', 'image to track; with input:=topic your own'),
     ('camera_info_topic', 'camera/camera_info', 'its calibration'),
+    ('image_transport', 'raw', 'raw or compressed'),
     ('avatar', 'demo', 'bundle (.zip or directory) or a shipped avatar'),
     ('engine', 'auto', 'auto, gsplat (CUDA) or numba (CPU)'),
     ('view_size', '512x512', 'avatar view in pixels, WxH'),
@@ -93,6 +94,9 @@ def composed(value: dict[str, str], params_file: object) -> list[LaunchDescripti
     for name in ('input', 'avatar', 'engine', 'namespace', 'duration', 'report'):
         if value[name]:
             arguments += [f'--{name}', value[name]]
+    arguments += ['--image-topic', value['image_topic']]
+    arguments += ['--camera-info-topic', value['camera_info_topic']]
+    arguments += ['--image-transport', value['image_transport']]
     arguments += ['--size', value['view_size'], '--log-level', value['log_level']]
     arguments += ['--params-file', params_file]
     if value['use_sim_time'] == 'true':
@@ -104,10 +108,6 @@ def composed(value: dict[str, str], params_file: object) -> list[LaunchDescripti
             package=PACKAGE,
             executable='telepresence',
             arguments=arguments,
-            remappings=[
-                ('image', value['image_topic']),
-                ('camera_info', value['camera_info_topic']),
-            ],
             output='screen',
             on_exit=Shutdown(reason='telepresence has ended'),
         )
@@ -141,7 +141,8 @@ def apart(
         # Always a string, also when it reads like a number (webcam 0).
         camera['arguments'] += ['-p', f"input:='{value['input']}'"]
         nodes.append(Node(**camera))
-    nodes.append(Node(**options('body_tracker', image)))
+    tracker = options('body_tracker', image, image_transport=value['image_transport'])
+    nodes.append(Node(**tracker))
     renderer = LifecycleNode(
         **options(
             'avatar_renderer',

@@ -19,6 +19,10 @@ class Avatar(Protocol):
     @property
     def name(self) -> str: ...
 
+    def __len__(self) -> int:
+        """Number of Gaussians."""
+        ...
+
     def deform(self, pose: BodyPose, expression: FaceExpression | None = None) -> Gaussians:
         """The Gaussians of this pose; valid until the next call."""
         ...

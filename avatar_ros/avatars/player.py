@@ -13,7 +13,7 @@ from avatar_ros.avatars.avatar import Avatar
 from avatar_ros.avatars.stage import Stage
 from avatar_ros.body import BodyPose, FaceExpression, neutral_face, rest_pose
 from avatar_ros.geometry import Camera, look_at
-from avatar_ros.render import Engine, Rendered, to_rgb8
+from avatar_ros.render import Engine, RasterizeMode, Rendered, to_rgb8
 from avatar_ros.types import Array, FloatArray, Image
 
 _LOOK_HEIGHT_M = 0.95  # where a default view looks at: the middle of a standing person
@@ -48,7 +48,7 @@ class Player:
         stage: Stage,
         *,
         background: Sequence[float] = (0.0, 0.0, 0.0),
-        rasterize_mode: str = 'classic',
+        rasterize_mode: RasterizeMode = 'classic',
     ) -> None:
         self.avatar = avatar
         self.engine = engine

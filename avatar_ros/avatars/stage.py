@@ -37,7 +37,7 @@ class Stage:
     def reset(self) -> None:
         """The next pose defines the origin."""
         self._origin: FloatArray | None = None
-        self._floor = 0.0
+        self._floor: FloatArray = np.zeros(())
         self._person_id = ''
         self._stamp_ns = 0
         self.T_stage_avatar: FloatArray = np.eye(4)
@@ -57,7 +57,7 @@ class Stage:
         if self._on_floor:
             T[2, 3] = 0.0
             height = avatar.ground_height(replace(pose, T_frame_root=T), _UP)
-            self._floor = _approach(self._floor, height, dt_s, _SETTLE_S, fresh)
+            self._floor = _approach(self._floor, np.asarray(height), dt_s, _SETTLE_S, fresh)
             T[2, 3] = -self._floor
         followed = self.T_stage_avatar[:3, 3]
         spot = T[:3, 3] * (1.0, 1.0, 0.0)

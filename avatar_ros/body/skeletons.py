@@ -173,16 +173,19 @@ BLAZEPOSE_BONES = tuple(
 )
 
 #: MediaPipe hand landmarks, in its order.
-HAND_21 = ('wrist',) + tuple(
-    f'{finger}_{part}'
-    for finger, parts in (
-        ('thumb', ('cmc', 'mcp', 'ip', 'tip')),
-        ('index', ('mcp', 'pip', 'dip', 'tip')),
-        ('middle', ('mcp', 'pip', 'dip', 'tip')),
-        ('ring', ('mcp', 'pip', 'dip', 'tip')),
-        ('pinky', ('mcp', 'pip', 'dip', 'tip')),
-    )
-    for part in parts
+HAND_21 = (
+    'wrist',
+    *(
+        f'{finger}_{part}'
+        for finger, parts in (
+            ('thumb', ('cmc', 'mcp', 'ip', 'tip')),
+            ('index', ('mcp', 'pip', 'dip', 'tip')),
+            ('middle', ('mcp', 'pip', 'dip', 'tip')),
+            ('ring', ('mcp', 'pip', 'dip', 'tip')),
+            ('pinky', ('mcp', 'pip', 'dip', 'tip')),
+        )
+        for part in parts
+    ),
 )
 HAND_INDEX = {name: i for i, name in enumerate(HAND_21)}
 

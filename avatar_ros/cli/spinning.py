@@ -25,6 +25,7 @@ def spinning(make: Callable[[], N]) -> Iterator[tuple[N, threading.Event]]:
         signal.signal(number, lambda *_: interrupted.set())
     node: Any = None
     executor = None
+    thread = None
     try:
         node = make()
         executor = SingleThreadedExecutor()
@@ -42,6 +43,8 @@ def spinning(make: Callable[[], N]) -> Iterator[tuple[N, threading.Event]]:
             node.close()
         if executor is not None:
             executor.shutdown()
+        if thread is not None:
+            thread.join(timeout=5.0)
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()

@@ -108,7 +108,9 @@ def look_at(eye: ArrayLike, target: ArrayLike, up: ArrayLike = (0.0, 1.0, 0.0)) 
     forward = np.asarray(target, dtype=float) - eye
     right = np.cross(forward, up)
     if np.linalg.norm(forward) < 1e-9 or np.linalg.norm(right) < 1e-9 * np.linalg.norm(forward):
-        raise ValueError(f'look_at: eye {eye} and target {target} give no view with up = {up}.')
+        raise ValueError(
+            f'look_at: eye {eye!r} and target {target!r} give no view with up = {up!r}.'
+        )
     forward = forward / np.linalg.norm(forward)
     right = right / np.linalg.norm(right)
     R = np.stack([right, np.cross(forward, right), forward])

@@ -33,10 +33,10 @@ def load_camera_yaml(path: str | Path, frame_id: str = '') -> Camera:
             f'calibration file {path} has distortion_model {model!r}; '
             f'expected {" or ".join(_MODELS)}.'
         )
-    size = content.get('image_width'), content.get('image_height')
-    if not all(isinstance(v, int) and v > 0 for v in size):
+    width, height = content.get('image_width'), content.get('image_height')
+    if not (isinstance(width, int) and isinstance(height, int) and min(width, height) > 0):
         raise ValueError(
-            f'calibration file {path} has image_width, image_height = {size}; '
+            f'calibration file {path} has image_width, image_height = {width}, {height}; '
             'expected positive pixels.'
         )
     K = K.copy()
@@ -44,8 +44,8 @@ def load_camera_yaml(path: str | Path, frame_id: str = '') -> Camera:
     try:
         return Camera(
             K,
-            size[0],
-            size[1],
+            width,
+            height,
             distortion=distortion if np.any(distortion) else np.zeros(0),
             frame_id=frame_id,
         )

@@ -152,7 +152,11 @@ class AvatarRendererNode(LifecycleNode):
                 on_floor=p.on_floor,
             )
             self._player = Player(
-                avatar, engine, stage, background=p.background, rasterize_mode=p.rasterize_mode
+                avatar,
+                engine,
+                stage,
+                background=p.background,
+                rasterize_mode='antialiased' if p.rasterize_mode == 'antialiased' else 'classic',
             )
             self._player.warm_up(self._default_camera)
         except (ValueError, OSError, ImportError, RuntimeError) as error:

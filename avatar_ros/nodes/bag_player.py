@@ -15,10 +15,10 @@ from rclpy.qos import QoSProfile
 from rosbags.rosbag2 import Reader
 from rosbags.rosbag2.errors import ReaderError
 from rosgraph_msgs.msg import Clock
-from rosidl_runtime_py.utilities import get_message
 
 from avatar_ros.msg import AvatarStatus
 from avatar_ros.nodes import qos
+from avatar_ros.nodes.bag_types import message_class
 from avatar_ros.nodes.messages import ns_from_stamp, stamp_from_ns
 
 _CLOCK_PERIOD_NS = 10_000_000
@@ -69,7 +69,7 @@ class BagPlayer(Node):
         # Reliable reaches both kinds of subscriber.
         profile = QoSProfile(depth=10)
         self._publishers_by_topic = {
-            c.topic: self.create_publisher(get_message(c.msgtype), c.topic, profile)
+            c.topic: self.create_publisher(message_class(c.msgtype), c.topic, profile)
             for c in self._connections
         }
         self._clock_publisher = (
@@ -109,10 +109,16 @@ class BagPlayer(Node):
         return [there[name] for name in names]
 
     def wait_for_listeners(self, timeout_s: float = 5.0) -> bool:
-        """Wait until at least one topic has a subscriber, so that the first message is not lost."""
+        """Wait until whoever wants these topics is connected, so that no first message is lost."""
         end = time.monotonic() + timeout_s
         while time.monotonic() < end and not self._closing.is_set():
-            if any(p.get_subscription_count() for p in self._publishers_by_topic.values()):
+            wanted = [t for t in self._publishers_by_topic if self.count_subscribers(t)]
+            connected = [t for t in wanted if self._publishers_by_topic[t].get_subscription_count()]
+            announced = not self.options.lockstep or self.count_publishers(
+                self.resolve_topic_name(self.options.status_topic)
+            )
+            if wanted and wanted == connected and announced:
+                time.sleep(0.3)  # the other side finishes its half of the handshake
                 return True
             time.sleep(0.02)
         return False
@@ -179,7 +185,7 @@ class BagPlayer(Node):
         self._closing.set()
         with self._shown:
             self._shown.notify_all()
-        if self._reader.isopen:
+        if self._reader.is_open:
             self._reader.close()
 
 

@@ -10,9 +10,8 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.rosbag2.errors import WriterError
-from rosidl_runtime_py.utilities import get_message
 
-from avatar_ros.nodes.bag_types import bag_typestore
+from avatar_ros.nodes.bag_types import bag_typestore, message_class
 from avatar_ros.nodes.health import DiagnosticsPublisher, Statistics
 
 DEFAULT_TOPICS = (
@@ -85,7 +84,11 @@ class BagRecorder(Node):
             else ReliabilityPolicy.RELIABLE,
         )
         self.create_subscription(
-            get_message(typename), topic, lambda data, t=topic: self._write(t, data), qos, raw=True
+            message_class(typename),
+            topic,
+            lambda data, t=topic: self._write(t, data),
+            qos,
+            raw=True,
         )
         self.get_logger().info(f'recording {topic} [{typename}]')
 

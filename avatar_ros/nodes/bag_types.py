@@ -2,14 +2,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """The message types that rosbags must know to write bags that ``ros2 bag`` reads."""
 
+import importlib
 import os
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
 PACKAGE = 'avatar_ros'
+
+
+def message_class(typename: str) -> Any:
+    """The class of ``package/msg/Name``.
+
+    :raises ValueError: if that package is not installed.
+    """
+    package, _, name = typename.partition('/msg/')
+    try:
+        return getattr(importlib.import_module(f'{package}.msg'), name)
+    except (ImportError, AttributeError):
+        raise ValueError(
+            f'the message type {typename} is not installed; install the package {package!r}, or '
+            'leave its topics out with --topics.'
+        ) from None
 
 
 @cache

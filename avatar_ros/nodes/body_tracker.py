@@ -32,6 +32,8 @@ from avatar_ros.tracking.overlay import draw_overlay
 from avatar_ros.tracking.rest_landmarks import free_rest_landmarks
 from avatar_ros.types import Image
 
+_WAIT_FOR_INFO_S = 1.0
+
 
 @dataclass(frozen=True)
 class TrackerParameters:
@@ -141,6 +143,12 @@ class BodyTrackerNode(Node):
             return self._camera.scaled(width, height)
         if not self._warned_no_calibration:
             self._warned_no_calibration = True
+            # Where somebody publishes calibrations, one will come right after the first image.
+            end = time.monotonic() + _WAIT_FOR_INFO_S
+            while self.count_publishers('camera_info') and time.monotonic() < end:
+                if self._camera is not None:
+                    return self._camera_for(rgb, frame_id)
+                time.sleep(0.01)
             self.get_logger().warning(
                 'no valid camera_info yet: assuming a vertical field of view of '
                 f'{self.parameters.fov_y_deg:g} degrees (fov_y_deg). Distances depend on it.'

@@ -100,7 +100,7 @@ def parse_compressed_image(message: CompressedImage) -> Image:
             f'{data.size} bytes with format {message.format!r} are no image that OpenCV reads; '
             'expected JPEG or PNG.'
         )
-    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
 # -- cameras -----------------------------------------------------------------------------------

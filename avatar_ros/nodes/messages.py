@@ -19,6 +19,7 @@ from avatar_ros.body import BodyPose, FaceExpression, Skeleton, skeleton_by_name
 from avatar_ros.body.pose import IDENTITY_QUAT, TrackingState
 from avatar_ros.geometry import (
     Camera,
+    invert_rigid,
     normalize_quat,
     quat_from_matrix,
     quat_from_xyzw,
@@ -248,7 +249,7 @@ def view_request_message(
     message = ViewRequest(
         header=header(stamp_ns, frame_id),
         client_id=client_id,
-        eye=[pose_message(np.linalg.inv(camera.T_camera_world)) for camera in cameras],
+        eye=[pose_message(invert_rigid(camera.T_camera_world)) for camera in cameras],
         width=cameras[0].width,
         height=cameras[0].height,
     )
@@ -290,10 +291,8 @@ def parse_view_request(message: ViewRequest) -> View:
             )
         fx, fy = message.width / (right - left), message.height / (down - up)
         K = np.array([[fx, 0, -left * fx], [0, fy, -up * fy], [0, 0, 1.0]])
-        T_frame_eye = parse_pose(f'ViewRequest.eye[{k}]', message.eye[k])
-        cameras.append(
-            Camera(K, int(message.width), int(message.height), np.linalg.inv(T_frame_eye))
-        )
+        T_eye_frame = invert_rigid(parse_pose(f'ViewRequest.eye[{k}]', message.eye[k]))
+        cameras.append(Camera(K, int(message.width), int(message.height), T_eye_frame))
     return View(message.client_id, message.header.frame_id, tuple(cameras))
 
 

@@ -60,6 +60,9 @@ def arguments(args: list[str] | None = None) -> argparse.Namespace:
         help='webcam number, file, rtsp://..., topic, or a fetched '
         f'clip: {", ".join(DEMOS)} (default: demo)',
     )
+    add('--image-topic', default='camera/image', help='with --input topic (camera/image)')
+    add('--camera-info-topic', default='camera/camera_info', help='with --input topic')
+    add('--image-transport', default=None, choices=['raw', 'compressed'], help='of --image-topic')
     add('--avatar', default='demo', help='bundle (.zip or directory) or shipped avatar (demo)')
     add('--engine', default='auto', choices=['auto', 'gsplat', 'numba'], help='default: auto')
     add('--size', default='512x512', metavar='WxH', help='avatar view in pixels (512x512)')
@@ -99,7 +102,12 @@ class Telepresence:
             self.camera = self._add(
                 CameraNode(**self._node_arguments(input=options.input, loop=clip))
             )
-        self.tracker = self._add(BodyTrackerNode(subscribe=not wired, **self._node_arguments()))
+        self.tracker = self._add(
+            BodyTrackerNode(
+                subscribe=not wired,
+                **self._node_arguments(image_transport=options.image_transport),
+            )
+        )
         self.renderer = self._add(
             AvatarRendererNode(
                 subscribe=False,
@@ -131,6 +139,12 @@ class Telepresence:
     def _node_arguments(self, **parameters: object) -> dict[str, object]:
         o = self._options
         args = ['--ros-args', '--log-level', o.log_level]
+        for name, topic in (
+            ('image', o.image_topic),
+            ('image/compressed', f'{o.image_topic}/compressed'),
+            ('camera_info', o.camera_info_topic),
+        ):
+            args += ['-r', f'{name}:={topic}']
         params_file = o.params_file or str(share_file('config/telepresence.yaml'))
         args += ['--params-file', params_file]
         given = {'use_sim_time': o.use_sim_time, **parameters}

@@ -7,9 +7,12 @@ Body and face run side by side in two threads and meet again before the result i
 result depends on the sequence of images only, not on timing.
 """
 
-import logging
+import contextlib
 import os
+import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -20,10 +23,6 @@ from avatar_ros.body.skeletons import BLAZEPOSE_INDEX, SIDES
 from avatar_ros.geometry import R_OPTICAL_SMPL, Camera, matrix_from_rotvec
 from avatar_ros.tracking.landmarks import BodyLandmarks, FaceLandmarks, HandLandmarks, Landmarks
 from avatar_ros.types import FloatArray, Image
-
-os.environ.setdefault('GLOG_minloglevel', '2')  # before mediapipe: its C++ log is not for users
-
-logger = logging.getLogger(__name__)
 
 _HEAD = [BLAZEPOSE_INDEX[name] for name in ('nose', 'left_ear', 'right_ear', 'left_eye_outer')]
 _MOUTH = [BLAZEPOSE_INDEX['mouth_left'], BLAZEPOSE_INDEX['mouth_right']]
@@ -67,13 +66,19 @@ class MediaPipeEstimator:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix='face')
         self._face: Any = None
         self._hands: Any = None
-        if face:
-            self._face = self._face_landmarker()
-        if hands:
-            self._hands = mp.solutions.hands.Hands(
-                static_image_mode=True, max_num_hands=1, min_detection_confidence=min_confidence
-            )
-        self.reset()
+        with _quiet_stderr():
+            if face:
+                self._face = self._face_landmarker()
+            if hands:
+                self._hands = mp.solutions.hands.Hands(
+                    static_image_mode=True, max_num_hands=1, min_detection_confidence=min_confidence
+                )
+            self.reset()
+            blank = np.zeros((256, 256, 3), np.uint8)
+            self.estimate(
+                blank, Camera.from_fov(256, 256, 45.0)
+            )  # models load at their first image
+            self.reset()
 
     def reset(self) -> None:
         if hasattr(self, '_pose'):
@@ -194,6 +199,20 @@ class MediaPipeEstimator:
             np.array([(p.x, p.y, p.z) for p in world]),
             float(result.multi_handedness[0].classification[0].score),
         )
+
+
+@contextlib.contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """MediaPipe's C++ writes notes of no use to stderr while models load, and offers no switch."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open('w') as devnull:
+            os.dup2(devnull.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _head_square(rgb: Image, body: BodyLandmarks | None) -> tuple[FloatArray, float]:
