@@ -454,14 +454,14 @@ class Refinement:
         pose = BodyPose(SMPLX, np.eye(4), quat_from_rotvec(rotvecs), np.ones(len(SMPLX)))
         face = FaceExpression('arkit52', ARKIT_52, weights)
         self.avatar.deform(pose, face)
-        A, _ = self.avatar._joint_motion(pose, face)
+        A, _ = self.avatar.joint_motion(pose, face)
         A_t = torch.from_numpy(A).float()[torch.from_numpy(self.bundle.skin_joints).long()]
         matrices = torch.einsum('nk,nkab->nab', torch.from_numpy(self.bundle.skin_weights), A_t)
         offset = torch.zeros(len(self.bundle), 3)
         basis = self.bundle.expression
         assert basis is not None
         offset[torch.from_numpy(basis.index).long()] = torch.from_numpy(basis.offsets(weights))
-        return matrices, torch.from_numpy(self.avatar._turns.copy()), offset
+        return matrices, self.avatar.turns.clone(), offset
 
     def run(self, iterations: int, seed: int) -> float:
         """Fit; returns the mean error of the last hundred steps (L1, 0..1)."""

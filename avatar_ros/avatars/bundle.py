@@ -154,7 +154,7 @@ def load_bundle(path: str | Path) -> Bundle:
         expression=_expression(tensors, fields, splats),
         sole_points=sole_points,
         sole_joints=sole_joints,
-        provenance=fields.mapping('provenance') if 'provenance' in manifest else {},
+        provenance=fields.mapping('provenance') if fields.has('provenance') else {},
     )
 
 
@@ -313,6 +313,9 @@ class _Fields:
             raise self.error(field, expected)
         return value
 
+    def has(self, field: str) -> bool:
+        return self._values.get(field) is not None
+
     def text(self, field: str) -> str:
         return str(self._get(field, str, 'a string'))
 
@@ -432,7 +435,7 @@ class _Tensors:
 
 
 def _expression(tensors: _Tensors, fields: _Fields, splats: int) -> ExpressionBasis | None:
-    if fields._values.get('expression') is None:
+    if not fields.has('expression'):
         return None
     face = fields.inner('expression')
     basis = face.one_of('basis', ['arkit52', 'flame'])

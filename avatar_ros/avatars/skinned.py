@@ -63,6 +63,7 @@ class SkinnedAvatar:
         self._offset = np.zeros((moved, 3), np.float32)
         self._skin_joints = np.ascontiguousarray(bundle.skin_joints)
         self._skin_weights = np.ascontiguousarray(bundle.skin_weights, dtype=np.float32)
+        self._posed = torch.from_numpy(self._means), torch.from_numpy(self._turns)
         shown = rgb_from_sh0(g.colors[:, 0])
         self._result = Gaussians(
             means=torch.from_numpy(self._means),
@@ -89,7 +90,7 @@ class SkinnedAvatar:
         """
         if self.device.type != 'cpu':
             return self.deform_torch(pose, expression)
-        A, turns = self._joint_motion(pose, expression)
+        A, turns = self.joint_motion(pose, expression)
         weights = self.expression_weights(expression)
         used = np.flatnonzero(weights)
         self._offset[:] = 0
@@ -110,15 +111,18 @@ class SkinnedAvatar:
             self._quats,
             self._turns,
         )
+        self._posed = self._result.means, torch.from_numpy(self._turns)
         return self._result
 
     def deform_torch(self, pose: BodyPose, expression: FaceExpression | None = None) -> Gaussians:
         """The same by torch on `device`, into new tensors."""
         A, turns = (
             torch.as_tensor(x, dtype=torch.float32, device=self.device)
-            for x in self._joint_motion(pose, expression)
+            for x in self.joint_motion(pose, expression)
         )
-        means, quats, joints, weights, index, basis, scale, shown = self._on_device
+        means, quats, joints, weights, index, basis, scale, scales, opacities, shown = (
+            self._on_device
+        )
         amount = torch.as_tensor(
             self.expression_weights(expression), dtype=torch.float32, device=self.device
         )
@@ -128,15 +132,13 @@ class SkinnedAvatar:
         turn = turns[joints.long()]
         sign = torch.where((turn * turn[:, :1]).sum(-1, keepdim=True) < 0, -1.0, 1.0)
         turn = torch.nn.functional.normalize((weights[..., None] * sign * turn).sum(1), dim=-1)
-        self._last_turns = turn
-        result = self._result
-        return Gaussians(
-            means=posed,
-            quats=_quat_multiply_torch(turn, quats),
-            scales=result.scales.to(self.device),
-            opacities=result.opacities.to(self.device),
-            colors=shown,
-        )
+        self._posed = posed, turn
+        return Gaussians(posed, _quat_multiply_torch(turn, quats), scales, opacities, shown)
+
+    @property
+    def turns(self) -> Tensor:
+        """How each Gaussian is turned from the T-pose in the last pose: (N, 4) wxyz."""
+        return self._posed[1]
 
     def colors_for(self, camera_positions: Sequence[FloatArray] | FloatArray) -> Tensor:
         """RGB (C, N, 3) of the last pose as seen from C points in its frame.
@@ -144,14 +146,15 @@ class SkinnedAvatar:
         The direction of view is turned back into the T-pose, so that highlights move with the
         body. Only bundles with `sh_degree` above 0 need it.
         """
-        g = self.bundle.gaussians
-        means = self._result.means
-        back = torch.from_numpy(self._turns) * torch.tensor([1.0, -1.0, -1.0, -1.0])
-        views = []
-        for position in np.atleast_2d(np.asarray(camera_positions, dtype=np.float32)):
-            ray = torch.nn.functional.normalize(means - torch.from_numpy(position), dim=-1)
-            views.append(evaluate_sh(g.colors.float(), _rotate_torch(back, ray)))
-        return torch.stack(views)
+        means, turns = self._posed
+        coefficients = self.bundle.gaussians.colors.to(means)
+        back = turns * torch.tensor([1.0, -1.0, -1.0, -1.0]).to(means)
+        return torch.stack(
+            [
+                evaluate_sh(coefficients, _rotate_torch(back, means - position))
+                for position in torch.as_tensor(np.atleast_2d(camera_positions)).to(means)
+            ]
+        )
 
     def expression_weights(self, expression: FaceExpression | None) -> FloatArray:
         """Weights (K,) of the bundle's basis; zeros for a face that is not seen."""
@@ -169,14 +172,14 @@ class SkinnedAvatar:
 
     def sole_points(self, pose: BodyPose) -> FloatArray:
         """Points (S, 3) under the feet in the frame of the pose."""
-        A, _ = self._joint_motion(pose, None)
+        A, _ = self.joint_motion(pose, None)
         A = A[self.bundle.sole_joints]
         turned = np.einsum('sab,sb->sa', A[:, :, :3], self.bundle.sole_points)
         return np.asarray(turned + A[:, :, 3])
 
     def joint_positions(self, pose: BodyPose) -> FloatArray:
         """Joints (J, 3) of the bundle's skeleton in the frame of the pose."""
-        A, _ = self._joint_motion(pose, None)
+        A, _ = self.joint_motion(pose, None)
         return np.asarray(np.einsum('jab,jb->ja', A[:, :, :3], self._rest_joints) + A[:, :, 3])
 
     def ground_height(self, pose: BodyPose, up: FloatArray | None = None) -> float:
@@ -186,7 +189,7 @@ class SkinnedAvatar:
             raise ValueError(f'avatar {self.name!r} has no sole points; its floor is unknown.')
         return float((points @ (np.array([0.0, 1.0, 0.0]) if up is None else up)).min())
 
-    def _joint_motion(
+    def joint_motion(
         self, pose: BodyPose, expression: FaceExpression | None
     ) -> tuple[FloatArray, FloatArray]:
         """How the joints carry points (J, 3, 4), and how they turn (J, 4) wxyz."""
@@ -239,6 +242,8 @@ class SkinnedAvatar:
             torch.from_numpy(self._index),
             torch.from_numpy(values),
             torch.from_numpy(scale),
+            self._result.scales,
+            self._result.opacities,
             self._result.colors,
         )
         return tuple(tensor.to(self.device) for tensor in tensors)

@@ -33,7 +33,9 @@ def add_parser(subparsers: 'argparse._SubParsersAction[argparse.ArgumentParser]'
     )
     names = ', '.join(shipped_avatars())
     parser.add_argument('bundle', metavar='BUNDLE', help=f'.zip, directory, or one of: {names}')
-    parser.add_argument('--out', type=Path, metavar='PNG', help='write a contact sheet here')
+    parser.add_argument(
+        '--out', type=Path, metavar='PNG', help='write a contact sheet here (or .webp)'
+    )
     parser.add_argument('--size', type=int, default=320, help='pixels of one picture (320)')
     parser.add_argument('--engine', default='auto', help='auto, numba, gsplat, reference (auto)')
     parser.set_defaults(run=run)
@@ -56,8 +58,11 @@ def run(args: argparse.Namespace) -> int:
     engine = select_engine(args.engine)
     sheet = contact_sheet(SkinnedAvatar(bundle, engine.device), engine, args.size)
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(args.out), np.ascontiguousarray(sheet[..., ::-1])):
-        raise ValueError(f'{args.out}: cannot be written; give a name that ends with .png.')
+    bgr, quality = np.ascontiguousarray(sheet[..., ::-1]), [cv2.IMWRITE_WEBP_QUALITY, 85]
+    if args.out.suffix not in ('.png', '.jpg', '.webp') or not cv2.imwrite(
+        str(args.out), bgr, quality if args.out.suffix == '.webp' else []
+    ):
+        raise ValueError(f'{args.out}: cannot be written; expected a .png, .jpg or .webp.')
     print(f'contact sheet: {args.out}')
     return 0
 

@@ -115,6 +115,8 @@ def test_wrong_output_is_explained_before_anything_is_rendered(tmp_path):
         call(render, 'demo', '--out', tmp_path / 'x.gif', '--size', '64x64')
     with pytest.raises(ValueError, match='demo'):
         call(inspect, 'nobody')
+    with pytest.raises(ValueError, match=r'\.webp'):
+        call(inspect, 'demo', '--out', tmp_path / 'a.gif', '--size', '16')
     with pytest.raises(ValueError, match='--size'):
         call(inspect, 'demo', '--out', tmp_path / 'a.png', '--size', '5')
 
