@@ -6,7 +6,7 @@
     python tools/make_demo_avatar.py --assets MAKEHUMAN_CC0 --out avatar_ros/data/avatars/demo.zip
 
 `dress_person.py` makes the mesh; it needs ``anny`` and ``moderngl``, which may live in another
-environment (`--dress-python`). This program needs the package alone. Same seed, same bundle.
+environment (`--dress-python`). This program needs the package alone. One seed gives one bundle.
 """
 
 import argparse

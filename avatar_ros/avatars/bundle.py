@@ -42,6 +42,7 @@ WEIGHTS_PER_GAUSSIAN = 4
 
 MAX_MANIFEST_BYTES = 1 << 20
 MAX_FILE_BYTES = 512 << 20
+MAX_ZIP_BYTES = 1 << 30
 MAX_GAUSSIANS = 2_000_000
 MAX_EXPRESSIONS = 512
 MAX_SOLE_POINTS = 10_000
@@ -230,7 +231,7 @@ class _Files:
             raise BundleError(f'{path}: no such avatar bundle. Give a directory or a .zip file.')
 
     def name(self, file: str) -> str:
-        return f'{self.path}/{file}'
+        return f'{self.path}/{file}' if file else str(self.path)
 
     def read(self, file: str, limit: int) -> bytes:
         """Contents of the named file.
@@ -280,6 +281,8 @@ class _Files:
         return path.read_bytes()
 
     def _read_zip(self, file: str, limit: int) -> bytes:
+        if self.path.stat().st_size > MAX_ZIP_BYTES:
+            raise self._too_large('', str(self.path.stat().st_size), MAX_ZIP_BYTES)
         with zipfile.ZipFile(self.path) as archive:
             entries = archive.infolist()
             if len(entries) > _MAX_ZIP_ENTRIES:
