@@ -241,19 +241,19 @@ class AvatarRendererNode(LifecycleNode):
     def _on_pose(self, message: BodyPoseMsg) -> None:
         try:
             self.accept_pose(messages.parse_body_pose(message))
-        except ValueError as error:
+        except Exception as error:  # whatever it is, no message may end the node
             self._refuse('body_pose', error)
 
     def _on_face(self, message: FaceExpressionMsg) -> None:
         try:
             self.accept_face(messages.parse_face_expression(message))
-        except ValueError as error:
+        except Exception as error:
             self._refuse('face_expression', error)
 
     def _on_view(self, message: ViewRequest) -> None:
         try:
             self.accept_view(messages.parse_view_request(message))
-        except ValueError as error:
+        except Exception as error:
             self._refuse('view_request', error)
 
     def accept_pose(self, pose: BodyPose) -> None:

@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Node `bag_recorder`: topics into a rosbag2 (MCAP or SQLite) without deserializing them."""
 
+import contextlib
+import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,8 @@ DEFAULT_TOPICS = (
     'avatar_renderer/status',
 )
 STORAGES = {'mcap': StoragePlugin.MCAP, 'sqlite3': StoragePlugin.SQLITE3}
-_DISCOVERY_S = 0.5
+_DISCOVERY_S = 0.2
+_MAX_WAITING = 1000  # messages between the middleware and the disk
 
 
 class BagRecorder(Node):
@@ -38,11 +42,14 @@ class BagRecorder(Node):
         self.failed = ''
         """Why writing ended early; empty while all is well."""
         self._wanted = {self.resolve_topic_name(topic) for topic in topics}
-        self._lock = threading.Lock()
+        # One thread owns the file (SQLite insists); callbacks only hand messages over.
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix='bag')
+        self._waiting = threading.Semaphore(_MAX_WAITING)
         try:
             self._writer: Writer | None = Writer(path, version=9, storage_plugin=STORAGES[storage])
-            self._writer.open()
-        except WriterError as error:
+            self._disk.submit(self._writer.open).result()
+        except (WriterError, OSError) as error:
+            self._disk.shutdown()
             raise ValueError(
                 f'the bag {path} cannot be made: {error}. Give a path that does not exist.'
             ) from None
@@ -72,8 +79,12 @@ class BagRecorder(Node):
                 'Use `ros2 bag record` for it.'
             )
             return
-        assert self._writer is not None
-        self._connections[topic] = self._writer.add_connection(topic, typename, typestore=store)
+        writer = self._writer
+        if writer is None:
+            return
+        self._connections[topic] = self._disk.submit(
+            lambda: writer.add_connection(topic, typename, typestore=store)
+        ).result()
         # What the publishers offer, but deep: a recorder must not lose what a viewer may.
         offered = [info.qos_profile for info in self.get_publishers_info_by_topic(topic)]
         best_effort = any(q.reliability == ReliabilityPolicy.BEST_EFFORT for q in offered)
@@ -86,25 +97,33 @@ class BagRecorder(Node):
         self.create_subscription(
             message_class(typename),
             topic,
-            lambda data, t=topic: self._write(t, data),
+            lambda data, t=topic: self._take(t, data),
             qos,
             raw=True,
         )
         self.get_logger().info(f'recording {topic} [{typename}]')
 
-    def _write(self, topic: str, data: bytes) -> None:
-        with self._lock:
-            if self._writer is None:
-                return
-            try:
-                now = self.get_clock().now().nanoseconds
-                self._writer.write(self._connections[topic], now, data)
-                self.statistics.count('messages')
-                self.statistics.tick()
-            except OSError as error:  # the disk is full, or went away
-                self._give_up(error)
+    def _take(self, topic: str, data: bytes) -> None:
+        if not self._waiting.acquire(blocking=False):
+            self.statistics.count('messages_dropped')
+            self.get_logger().warning(
+                'the disk is too slow: messages are dropped', throttle_duration_sec=5.0
+            )
+            return
+        self._disk.submit(self._write, topic, self.get_clock().now().nanoseconds, data)
 
-    def _give_up(self, error: OSError) -> None:
+    def _write(self, topic: str, received_ns: int, data: bytes) -> None:
+        self._waiting.release()
+        if self._writer is None:
+            return
+        try:
+            self._writer.write(self._connections[topic], received_ns, data)
+            self.statistics.count('messages')
+            self.statistics.tick()
+        except (OSError, sqlite3.Error, WriterError) as error:  # the disk is full, or went away
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
         self.failed = (
             f'writing {self.path} ended after {self.statistics.counts["messages"]} messages: '
             f'{error}. What was written so far stays; free some space and record again.'
@@ -119,11 +138,12 @@ class BagRecorder(Node):
             return
         try:
             writer.close()
-        except (OSError, WriterError) as error:
+        except (OSError, sqlite3.Error, WriterError) as error:
             self.get_logger().error(f'the end of {self.path} could not be written: {error}')
 
     def close(self) -> None:
         """Write the bag's end."""
-        with self._lock:
-            self._close_writer()
+        with contextlib.suppress(RuntimeError):  # closed before
+            self._disk.submit(self._close_writer)
+        self._disk.shutdown()  # after everything that was handed over
         self.diagnostics.close()

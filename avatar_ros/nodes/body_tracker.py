@@ -131,7 +131,7 @@ class BodyTrackerNode(Node):
     def _on_info(self, message: CameraInfo) -> None:
         try:
             self._camera = images.parse_camera_info(message)
-        except ValueError as error:
+        except Exception as error:  # whatever it is, no message may end the node
             self.statistics.fail('camera_info_refused', error)
             self.get_logger().error(str(error), throttle_duration_sec=10.0)
 

@@ -127,6 +127,12 @@ class ViewerNode(Node):
         self._arrivals = [t for t in self._arrivals if now - t < 2.0] + [now]
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        try:
+            self._read_diagnostics(message)
+        except ValueError as error:  # somebody else's, with other values under the same names
+            self.statistics.fail('diagnostics_refused', error)
+
+    def _read_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
             node = status.name.rsplit('/', 1)[-1]
             values = {item.key: item.value for item in status.values}
@@ -153,7 +159,9 @@ class ViewerNode(Node):
         if status is not None:
             numbers['pose_age_ms'] = float(status.pose_age_ms)
             numbers['dropped'] = int(status.frames_dropped)
-            numbers['tracking'] = TrackingState(status.tracking_state).name.lower()
+            known = status.tracking_state in set(TrackingState)
+            state = TrackingState(status.tracking_state) if known else TrackingState.UNKNOWN
+            numbers['tracking'] = state.name.lower()
             numbers['what'] = (
                 f'{status.avatar}: {status.gaussians} Gaussians, '
                 f'{status.width}x{status.height}, {status.engine}'
