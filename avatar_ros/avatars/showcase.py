@@ -99,8 +99,8 @@ SHEET = (
     Shot(azimuth_deg=180),
     Shot('walking', azimuth_deg=35),
     Shot('arms up', across_m=2.7, offset=(0.0, 0.22, 0.0)),
-    Shot('sitting', azimuth_deg=40, elevation_deg=10, offset=(0.0, -0.2, 0.1), across_m=1.7),
-    Shot('thumbs up', 'spine3', offset=(0.0, 0.05, 0.0), across_m=1.15, azimuth_deg=-20),
+    Shot('sitting', azimuth_deg=40, elevation_deg=10, offset=(0.0, -0.28, 0.1), across_m=1.8),
+    Shot('thumbs up', 'spine3', offset=(0.0, 0.1, 0.0), across_m=1.25, azimuth_deg=-20),
     Shot(**_HEAD),  # type: ignore[arg-type]
     Shot(**_HEAD, azimuth_deg=-50, face=_SMILE),  # type: ignore[arg-type]
     Shot(**_HEAD, face={'eyeBlinkLeft': 1.0, 'eyeBlinkRight': 1.0}),  # type: ignore[arg-type]
