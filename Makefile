@@ -48,7 +48,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt setup.py package.xml CMakeLists.t
 	@echo "[2/3] ROS 2 wheels, MediaPipe and the rest; builds the messages"
 	@$(BIN)/pip install -q -q --disable-pip-version-check --progress-bar on -c constraints.txt -e '.[test]'
 	@echo "[3/3] compiling the render kernels"
-	@$(BIN)/python -m avatar_ros.render
+	@$(BIN)/python -m avatar_ros.cli.compile_kernels
 	@touch $@
 
 clean:

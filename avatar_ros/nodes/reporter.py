@@ -40,8 +40,8 @@ class ReporterNode(Node):
         super().__init__('reporter', **kwargs)
         self.parameters = declare(self, ReporterParameters)
         self._lock = threading.Lock()
-        self._started_s = time.monotonic()
         self._first_frame_s: float | None = None
+        self._start_to_frame_s: float | None = None
         self._arrival_s: list[float] = []
         self._age_ms: list[float] = []
         self._first_status: AvatarStatus | None = None
@@ -58,6 +58,7 @@ class ReporterNode(Node):
         with self._lock:
             if self._first_frame_s is None:
                 self._first_frame_s = now
+                self._start_to_frame_s = seconds_since_process_start()
             if status.repeated or now - self._first_frame_s < self.parameters.warm_up_s:
                 return
             self._first_status = self._first_status or status
@@ -84,6 +85,7 @@ class ReporterNode(Node):
             'frames_in': _count(nodes, 'camera', 'frames')
             or _count(nodes, 'body_tracker', 'images'),
             'poses': _count(nodes, 'body_tracker', 'poses'),
+            'start_to_first_frame_s': self._start_to_frame_s,
             'frames_out': len(arrivals),
             'fps': _rate(arrivals),
             'pose_age_ms': percentiles(ages),
@@ -143,6 +145,16 @@ def machine() -> str:
         lines = [line for line in cpuinfo.read_text().splitlines() if line.startswith('model name')]
         model = lines[0].split(':', 1)[1].strip() if lines else model
     return f'{model}, {os.cpu_count()} cores'
+
+
+def seconds_since_process_start() -> float | None:
+    """Seconds since this process was started; None where /proc does not tell."""
+    try:
+        fields = Path('/proc/self/stat').read_text().rsplit(')', 1)[1].split()
+        started = int(fields[19]) / os.sysconf('SC_CLK_TCK')
+        return round(time.clock_gettime(time.CLOCK_BOOTTIME) - started, 2)
+    except (OSError, AttributeError, IndexError, ValueError):
+        return None
 
 
 def _rate(arrivals: list[float]) -> float:
