@@ -1,6 +1,6 @@
 # Copyright 2026 Avatar ROS developers
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m avatar_ros.cli.compile_kernels``: compile everything once, so that starts are quick."""
+"""``python -m avatar_ros.cli.compile_kernels``: compile all kernels, so that starts are quick."""
 
 import time
 
