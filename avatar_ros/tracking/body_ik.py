@@ -54,8 +54,8 @@ class BodyIK:
         self.rest = rest
         self._hinges: dict[str, FloatArray] = {}
         joint = {name: rest.joints[i] for name, i in SMPLX.index.items()}
-        hips = (joint['left_hip'] + joint['right_hip']) / 2
-        shoulders = (joint['left_shoulder'] + joint['right_shoulder']) / 2
+        hips = (rest['left_hip'] + rest['right_hip']) / 2
+        shoulders = (rest['left_shoulder'] + rest['right_shoulder']) / 2
         ears = (rest['left_ear'] + rest['right_ear']) / 2
         spine = [joint[f'spine{k}'] for k in (1, 2, 3)]
         #: Hip middle -> spine1 -> spine2 -> spine3 -> shoulder middle, at rest.
@@ -63,6 +63,11 @@ class BodyIK:
         #: Shoulder middle -> neck -> head -> middle of the ears, at rest.
         self._neck = np.diff([shoulders, joint['neck'], joint['head'], ears], axis=0)
         self._head_frame = frame(rest['nose'] - ears, rest['left_ear'] - rest['right_ear'])
+        #: From the landmarks of shoulders and hips to the joints, in chest and pelvis.
+        self._to_joint = {
+            name: joint[name] - rest[name]
+            for name in (f'{side}_{part}' for side in SIDES for part in ('shoulder', 'hip'))
+        }
         self._frames: dict[str, FloatArray] = {}
         for side, sign in (('left', 1.0), ('right', -1.0)):
             elbow_axis = np.array([0.0, -sign, 0.0])
@@ -142,6 +147,7 @@ class BodyIK:
     ) -> None:
         sign = 1.0 if side == 'left' else -1.0
         shoulder, elbow, wrist = (world[_L[f'{side}_{p}']] for p in ('shoulder', 'elbow', 'wrist'))
+        shoulder = shoulder + R_chest @ self._to_joint[f'{side}_shoulder']
         index, pinky = world[_L[f'{side}_index']], world[_L[f'{side}_pinky']]
         upper, lower = unit(elbow - shoulder), unit(wrist - elbow)
         guess = self._guess(f'{side}_shoulder', R_chest, upper, np.array([0.0, -sign, 0.0]))
@@ -171,6 +177,7 @@ class BodyIK:
         quats: FloatArray,
     ) -> None:
         hip, knee, ankle = (world[_L[f'{side}_{p}']] for p in ('hip', 'knee', 'ankle'))
+        hip = hip + R_root @ self._to_joint[f'{side}_hip']
         foot = unit(world[_L[f'{side}_foot_index']] - world[_L[f'{side}_heel']])
         thigh, shin = unit(knee - hip), unit(ankle - knee)
         # A straight leg points its knee where the foot points.

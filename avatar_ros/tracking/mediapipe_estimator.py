@@ -22,14 +22,19 @@ from avatar_ros.assets import MissingAssetError, asset_path
 from avatar_ros.body.skeletons import BLAZEPOSE_INDEX, SIDES
 from avatar_ros.geometry import R_OPTICAL_SMPL, Camera, matrix_from_rotvec
 from avatar_ros.tracking.landmarks import BodyLandmarks, FaceLandmarks, HandLandmarks, Landmarks
+from avatar_ros.tracking.root import move_onto_rays
 from avatar_ros.types import FloatArray, Image
 
 _HEAD = [BLAZEPOSE_INDEX[name] for name in ('nose', 'left_ear', 'right_ear', 'left_eye_outer')]
 _MOUTH = [BLAZEPOSE_INDEX['mouth_left'], BLAZEPOSE_INDEX['mouth_right']]
+_TRUNK = [BLAZEPOSE_INDEX[f'{side}_{part}'] for side in SIDES for part in ('shoulder', 'hip')]
 _HAND = {
     side: [BLAZEPOSE_INDEX[f'{side}_{part}'] for part in ('wrist', 'pinky', 'index', 'thumb')]
     for side in SIDES
 }
+#: The model expects a camera that looks down on the person. Seen by a level camera, an upright
+#: person leans 5 to 11 degrees towards it; at 20 degrees down, 4 the other way. Half of that.
+_R_LEAN = matrix_from_rotvec([np.radians(-5.0), 0.0, 0.0])
 #: Hands smaller than this many pixels give noise, not fingers.
 MIN_HAND_PX = 56
 _HAND_CROP = 3.2  # of the distance from wrist to knuckles
@@ -102,22 +107,28 @@ class MediaPipeEstimator:
     def estimate(self, rgb: Image, camera: Camera) -> Landmarks:
         # Where to look for face and hands is known from the image before.
         details = self._pool.submit(self._details, rgb, camera, self._last_body)
-        body = self._estimate_body(rgb)
+        body = self._estimate_body(rgb, camera)
         face, hands = details.result()
         self._last_body = body
         return Landmarks(body, face, hands)
 
-    def _estimate_body(self, rgb: Image) -> BodyLandmarks | None:
+    def _estimate_body(self, rgb: Image, camera: Camera) -> BodyLandmarks | None:
         result = self._pose.process(np.ascontiguousarray(rgb))
         if result.pose_landmarks is None or result.pose_world_landmarks is None:
             return None
         height, width = rgb.shape[:2]
         image = result.pose_landmarks.landmark
-        return BodyLandmarks(
-            pixels=np.array([(p.x * width, p.y * height) for p in image]),
-            world=np.array([(p.x, p.y, p.z) for p in result.pose_world_landmarks.landmark]),
-            visibility=np.array([p.visibility for p in image]),
-        )
+        pixels = np.array([(p.x * width, p.y * height) for p in image])
+        world = np.array([(p.x, p.y, p.z) for p in result.pose_world_landmarks.landmark])
+        visibility = np.array([p.visibility for p in image])
+        # The model sees a crop around the person and takes its middle for the optical axis. On
+        # renders 20 degrees off the axis, the body is turned by 18 degrees without this and by 3
+        # with it.
+        world = world @ (_rotation_to_ray(camera.rays(pixels[_TRUNK].mean(axis=0))[0]) @ _R_LEAN).T
+        # What it says of the picture is better than what it says of space, but for the depth:
+        # mean joint error on renders 89 mm with this, 97 mm without.
+        world = move_onto_rays(camera, pixels, world, visibility)
+        return BodyLandmarks(pixels, world, visibility)
 
     def _details(
         self, rgb: Image, camera: Camera, body: BodyLandmarks | None

@@ -17,21 +17,29 @@ from avatar_ros.body.skeletons import BLAZEPOSE_33, SIDES, SMPLX
 from avatar_ros.geometry import transform_points
 from avatar_ros.types import Array, FloatArray
 
+#: Landmark -> joint at whose centre it lies, or nearly so.
 _JOINT_OF = {
-    f'{side}_{landmark}': f'{side}_{joint}'
-    for side in SIDES
-    for landmark, joint in (
-        ('shoulder', 'shoulder'),
-        ('elbow', 'elbow'),
-        ('wrist', 'wrist'),
-        ('pinky', 'pinky1'),
-        ('index', 'index1'),
-        ('thumb', 'thumb2'),
-        ('hip', 'hip'),
-        ('knee', 'knee'),
-        ('ankle', 'ankle'),
-    )
+    'shoulder': 'shoulder',
+    'elbow': 'elbow',
+    'wrist': 'wrist',
+    'pinky': 'pinky1',
+    'index': 'index1',
+    'thumb': 'thumb2',
+    'hip': 'hip',
+    'knee': 'knee',
+    'ankle': 'ankle',
 }
+#: What BlazePose marks, from that joint (from the widest part of the head for the ear), on the
+#: left side in metres. Fitted to renders with known joints (`benchmarks/tracking.py`, keys
+#: ``tracking.renders.offset``): hips are marked low, ears in front of what is widest. Smaller
+#: offsets were lost in the spread and are left out.
+_OFFSET = {
+    'shoulder': (-0.020, 0.010, 0.005),
+    'hip': (-0.030, -0.060, 0.025),
+    'ear': (-0.040, -0.010, 0.045),
+}
+#: The trunk carries what lies beside a shoulder or a hip, not the limb that turns in it.
+_CARRIER = {'shoulder': 'collar', 'hip': 'pelvis'}
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,10 @@ def free_rest_landmarks() -> RestLandmarks:
         return rest_landmarks(body['J_regressor'] @ template, template, body['weights'])
 
 
+def _side_joint(side: str, joint: str) -> str:
+    return joint if joint in SMPLX.index else f'{side}_{joint}'
+
+
 def rest_landmarks(joints: Array, vertices: Array, weights: Array) -> RestLandmarks:
     """Landmarks of a SMPL-X body: rest joints (55, 3), vertices (V, 3), weights (V, 55)."""
     index = SMPLX.index
@@ -94,8 +106,14 @@ def rest_landmarks(joints: Array, vertices: Array, weights: Array) -> RestLandma
     carriers = {name: 'head' for name in points}
     for side in SIDES:
         carriers[f'{side}_heel'] = carriers[f'{side}_foot_index'] = f'{side}_ankle'
-    for landmark, joint in _JOINT_OF.items():
-        points[landmark], carriers[landmark] = joints[index[joint]], joint
+        for landmark, joint in _JOINT_OF.items():
+            points[f'{side}_{landmark}'] = joints[index[f'{side}_{joint}']]
+            carriers[f'{side}_{landmark}'] = _side_joint(side, _CARRIER.get(landmark, joint))
+        for landmark, offset in _OFFSET.items():
+            mirror = (1.0 if side == 'left' else -1.0, 1.0, 1.0)
+            points[f'{side}_{landmark}'] = points[f'{side}_{landmark}'] + np.multiply(
+                offset, mirror
+            )
     return RestLandmarks(
         np.asarray(joints, dtype=float),
         np.stack([points[name] for name in BLAZEPOSE_33]),

@@ -32,3 +32,22 @@ def solve_translation(camera: Camera, pixels: Array, points: Array, weights: Arr
         np.concatenate(rows) * w[:, None], np.concatenate(right) * w, rcond=None
     )[0]
     return np.asarray(solution)
+
+
+def move_onto_rays(camera: Camera, pixels: Array, world: Array, visibility: Array) -> FloatArray:
+    """Landmarks (N, 3) with the same depths that project onto their pixels, as far as visible.
+
+    world (N, 3) in metres about any origin, which is kept; visibility (N,) in 0..1 is the share
+    of the way to the viewing ray. Landmarks that agree with their pixels stay where they are.
+    """
+    world = np.asarray(world, dtype=float)
+    try:
+        origin = solve_translation(camera, pixels, world, np.asarray(visibility) ** 2)
+    except ValueError:
+        return world  # hardly anything is seen: there is no depth to put rays at
+    depth = world[:, 2] + origin[2]
+    if depth.min() < 0.1:
+        return world  # as near as that the depths are wrong
+    seen = np.column_stack([camera.rays(pixels) * depth[:, None], depth]) - origin
+    share = np.clip(np.asarray(visibility, dtype=float), 0.0, 1.0)[:, None]
+    return np.asarray(world + share * (seen - world))
