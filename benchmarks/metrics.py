@@ -9,7 +9,6 @@ A benchmark makes a list of `Metric` and hands it to `write_results`, which writ
 
 import json
 import os
-import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,19 +17,9 @@ from typing import Literal
 
 import numpy as np
 
+from avatar_ros.machine import machine
+
 RESULTS = Path(__file__).parent / 'results'
-
-
-def machine() -> str:
-    """Name of this computer: processor and number of cores."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path('/proc/cpuinfo')
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith('model name'):
-                model = line.partition(':')[2].strip()
-                break
-    return f'{model}, {os.cpu_count()} cores'
 
 
 def load() -> str:

@@ -17,7 +17,7 @@ MAY_USE = {
     'tracking': {'geometry', 'body'},
     'streaming': {'geometry'},
 }
-TOP_LEVEL = {'types', 'assets'}
+TOP_LEVEL = {'types', 'assets', 'machine'}
 ROS = ('rclpy', 'ament_index_python', 'cv_bridge', 'rosidl_runtime_py')
 
 

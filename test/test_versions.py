@@ -42,3 +42,10 @@ def test_every_executable_has_a_main():
             if 'nodes' in module:
                 continue  # needs rclpy; test/nodes starts them
             assert callable(importlib.import_module(module).main), name
+
+
+def test_table_of_benchmarks_is_that_of_the_results():
+    from benchmarks import table
+
+    assert table.TARGET.read_text() == table.text(), 'run `make docs`'
+    assert table.summary() in table.README.read_text(), 'run `make docs`'

@@ -268,7 +268,7 @@ class _Files:
     def _missing(self, file: str) -> BundleError:
         return BundleError(
             f'{self.path}: has no {file}; expected an avatar bundle with {MANIFEST}, {SPLATS} '
-            f'and {TENSORS}. Files of other projects are converted by `avatar_ros inspect`.'
+            f'and {TENSORS}. Is this an avatar of another program?'
         )
 
     def _read_directory(self, file: str, limit: int) -> bytes:

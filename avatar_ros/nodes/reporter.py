@@ -4,7 +4,6 @@
 
 import json
 import os
-import platform
 import sys
 import threading
 import time
@@ -16,6 +15,7 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 
+from avatar_ros.machine import machine
 from avatar_ros.msg import AvatarStatus
 from avatar_ros.nodes import qos
 from avatar_ros.nodes.parameters import declare, parameter
@@ -135,16 +135,6 @@ def percentiles(values: list[float]) -> dict[str, float]:
     """p50, p95 and p99; zeros if there is nothing."""
     points = np.percentile(values, [50, 95, 99]) if values else np.zeros(3)
     return {name: round(float(v), 2) for name, v in zip(('p50', 'p95', 'p99'), points, strict=True)}
-
-
-def machine() -> str:
-    """Processor and number of cores."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path('/proc/cpuinfo')
-    if cpuinfo.exists():
-        lines = [line for line in cpuinfo.read_text().splitlines() if line.startswith('model name')]
-        model = lines[0].split(':', 1)[1].strip() if lines else model
-    return f'{model}, {os.cpu_count()} cores'
 
 
 def seconds_since_process_start() -> float | None:

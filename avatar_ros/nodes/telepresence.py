@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +91,10 @@ def arguments(args: list[str] | None = None) -> argparse.Namespace:
 class Telepresence:
     """The composed graph."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
+    def __init__(self, options: argparse.Namespace, ros_args: Sequence[str] = ()) -> None:
+        """`ros_args` (what stands behind --ros-args) win over options and the parameter file."""
         self._options = options
+        self._ros_args = list(ros_args)
         self._nodes: list[Any] = []
         self._executors: list[tuple[SingleThreadedExecutor, threading.Thread]] = []
         self.camera: CameraNode | None = None
@@ -154,7 +157,7 @@ class Telepresence:
                 if isinstance(value, str):
                     text = f"'{text}'"
                 args += ['-p', f'{name}:={text}']
-        return {'namespace': o.namespace, 'cli_args': args}
+        return {'namespace': o.namespace, 'cli_args': args + self._ros_args}
 
     def _add(self, node: Any) -> Any:
         self._nodes.append(node)
@@ -225,14 +228,16 @@ def _spin(executor: SingleThreadedExecutor) -> None:
 def main(args: list[str] | None = None) -> int:
     """Entry point of the executable `telepresence`."""
     argv = sys.argv if args is None else ['telepresence', *args]
-    options = arguments(remove_ros_args(argv)[1:])
+    own = remove_ros_args(argv)[1:]
+    options = arguments(own)
+    ros_args = argv[argv.index('--ros-args') + 1 :] if '--ros-args' in argv else []
     rclpy.init(args=argv, signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
     done = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: done.set())
     graph: Telepresence | None = None
     try:
-        graph = Telepresence(options)
+        graph = Telepresence(options, ros_args)
         graph.start()
         if graph.viewer is not None:
             print(f'\n  Open {graph.viewer.url} in a browser. Ctrl-C ends.\n', flush=True)

@@ -79,3 +79,11 @@ def test_shipped_parameter_file_names_real_parameters_with_values_of_their_type(
         for name, value in section['ros__parameters'].items():
             assert name in declared, f'{key} {name}'
             assert type(value).__name__ in str(declared[name].type), f'{key} {name}'
+
+
+@pytest.mark.parametrize('name', ALL)
+def test_every_parameter_is_in_the_documentation(name):
+    page = (REPOSITORY / 'docs/nodes.md').read_text()
+    section = page.split(f'## {name}\n')[1].split('\n## ')[0]
+    for field in fields(ALL[name]):
+        assert f'| `{ros_name(field)}` |' in section, f'{field.name}: run `make docs`'
