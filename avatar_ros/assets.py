@@ -96,6 +96,24 @@ GROUPS = {
 }
 
 
+@dataclass(frozen=True)
+class DemoClip:
+    """A fetched video that can be named as an input, and how its camera stood."""
+
+    asset: str
+    fov_y_deg: float
+    camera_pitch_deg: float
+    """Down, as in the parameters of avatar_renderer."""
+    camera_roll_deg: float
+
+
+#: Named inputs. The first camera is calibrated (body_calibration.qca.txt), the second is a guess.
+DEMOS = {
+    'demo': DemoClip('body.mp4', 59.7, 18.2, 2.6),
+    'face': DemoClip('face.mp4', 45.0, 0.0, 0.0),
+}
+
+
 class MissingAssetError(FileNotFoundError):
     """A file that has to be fetched first; the message says how."""
 

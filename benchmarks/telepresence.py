@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import torch
 
+from avatar_ros.assets import DEMOS
 from avatar_ros.avatars import load_avatar
 from avatar_ros.avatars.player import Player, orbit_camera
 from avatar_ros.avatars.stage import Stage
@@ -26,7 +27,7 @@ from avatar_ros.geometry import Camera
 from avatar_ros.render import select_engine
 from avatar_ros.tracking import BodyTracker, create_estimator
 from avatar_ros.tracking.rest_landmarks import free_rest_landmarks
-from avatar_ros.tracking.video import DEMOS, VideoSource
+from avatar_ros.tracking.video import VideoSource
 from benchmarks.metrics import Metric, load, write_results
 
 COMMAND = 'python -m benchmarks.telepresence'

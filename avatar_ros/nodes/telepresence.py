@@ -23,6 +23,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.utilities import remove_ros_args
 
+from avatar_ros.assets import DEMOS
 from avatar_ros.nodes.avatar_renderer import AvatarRendererNode
 from avatar_ros.nodes.body_tracker import BodyTrackerNode
 from avatar_ros.nodes.camera import CameraNode
@@ -31,7 +32,6 @@ from avatar_ros.nodes.runtime import forward_logs, share_file
 from avatar_ros.nodes.viewer import ViewerNode
 from avatar_ros.nodes.worker import Sink
 from avatar_ros.tracking import TrackerResult
-from avatar_ros.tracking.video import DEMOS
 
 DESCRIPTION = 'Camera, tracker, avatar renderer and viewer page in one process.'
 EPILOG = """\
@@ -100,10 +100,11 @@ class Telepresence:
         self.camera: CameraNode | None = None
         self.viewer: ViewerNode | None = None
         wired = options.input != 'topic'
+        clip = DEMOS.get(options.input)
         if wired:
-            clip = 'pingpong' if options.input in DEMOS else None
+            played = {'loop': 'pingpong', 'fov_y_deg': clip.fov_y_deg} if clip else {}
             self.camera = self._add(
-                CameraNode(**self._node_arguments(input=options.input, loop=clip))
+                CameraNode(**self._node_arguments(input=options.input, **played))
             )
         self.tracker = self._add(
             BodyTrackerNode(
@@ -119,6 +120,8 @@ class Telepresence:
                     engine=options.engine,
                     width=options.width,
                     height=options.height,
+                    camera_pitch_deg=clip.camera_pitch_deg if clip else None,
+                    camera_roll_deg=clip.camera_roll_deg if clip else None,
                 ),
             )
         )

@@ -9,12 +9,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from avatar_ros.assets import asset_path
+from avatar_ros.assets import DEMOS, asset_path
 from avatar_ros.types import Image
 
 LOOPS = ('repeat', 'pingpong', 'once')
-#: Named inputs: clips that `avatar_ros fetch` brings.
-DEMOS = {'demo': 'body.mp4', 'face': 'face.mp4'}
 _MAX_PINGPONG_BYTES = 400_000_000
 _OPEN_TIMEOUT_MS = 5000
 
@@ -36,7 +34,7 @@ class VideoSource:
     def __init__(
         self, name: str, *, rate_hz: float = 30.0, max_side: int = 0, loop: str = 'repeat'
     ) -> None:
-        self.name = str(asset_path(DEMOS[name])) if name in DEMOS else name
+        self.name = str(asset_path(DEMOS[name].asset)) if name in DEMOS else name
         self.rate_hz = rate_hz
         self.max_side = max_side
         self.loop = loop
