@@ -14,7 +14,7 @@ class OneEuroConfig:
     """Cutoff = min_cutoff_hz + beta * speed: calm when still, quick when fast."""
 
     min_cutoff_hz: float = 2.0
-    beta: float = 8.0
+    beta: float = 2.0
     """Hz of cutoff for each unit a second; the unit is that of the filtered values."""
     speed_cutoff_hz: float = 2.0
 

@@ -6,6 +6,10 @@ Seen from one camera, a person facing it and the mirrored person facing away loo
 the face. When an estimator changes its mind, left and right landmarks trade places in the picture
 at once, which no body can do: turning round goes through a side view, where they meet. The guard
 undoes such a trade: it swaps the names back and mirrors the depth.
+
+An estimator may also change its mind over a few images, with a jumble in between that resembles
+neither. So the way that the shoulders face is remembered a little longer: to turn it round in so
+short a time is the estimator's doing as well.
 """
 
 from dataclasses import replace
@@ -24,6 +28,8 @@ _WITNESSES = [
 ]
 _CLEARLY_BETTER = 0.6  # of the distance without a swap
 _MIN_JUMP = 0.12  # of the trunk's length in the picture
+_FACING_S = 0.15  # for so long it is remembered where the shoulders faced
+_TURNED = 0.5  # cosine: within 60 degrees of where they faced, or of the opposite
 _GIVE_IN_S = 2.0  # an estimator that insists for so long is believed
 
 
@@ -38,20 +44,28 @@ class SideGuard:
     def reset(self) -> None:
         """Believe the next image as it is."""
         self._before: FloatArray | None = None
+        self._facing = np.zeros(2)
         self._traded = False
         self._traded_s = 0.0
 
     def __call__(self, body: BodyLandmarks, dt_s: float) -> BodyLandmarks:
         """The landmarks, with their sides traded back while the estimator has them traded."""
-        if self._before is not None and _jumps(body, self._before, traded=self._traded):
+        if self._before is not None and (
+            _jumps(body, self._before, traded=self._traded)
+            or _turns_round(body, self._facing, traded=self._traded)
+        ):
             self._traded = not self._traded
         self._traded_s = self._traded_s + dt_s if self._traded else 0.0
         if self._traded_s > _GIVE_IN_S:
             self._traded, self._traded_s = False, 0.0
+            self._facing = np.zeros(2)
         if self._traded:
             self.corrected += 1
             body = swap_sides(body)
         self._before = body.pixels
+        self._facing = self._facing + min(1.0, dt_s / _FACING_S) * (
+            _shoulder_line(body.world) - self._facing
+        )
         return body
 
 
@@ -68,6 +82,22 @@ def _jumps(body: BodyLandmarks, before: FloatArray, *, traded: bool) -> bool:
     stay = np.linalg.norm((here - before)[_WITNESSES], axis=1).mean()
     trade = np.linalg.norm((there - before)[_WITNESSES], axis=1).mean()
     return bool(stay > _MIN_JUMP * trunk and trade < _CLEARLY_BETTER * stay)
+
+
+def _shoulder_line(world: FloatArray) -> FloatArray:
+    """Unit vector (2,) from the right shoulder to the left one, seen from above (x, z)."""
+    left, right = (world[BLAZEPOSE_INDEX[f'{side}_shoulder']] for side in SIDES)
+    line = (left - right)[[0, 2]]
+    return np.asarray(line / max(float(np.linalg.norm(line)), 1e-9))
+
+
+def _turns_round(body: BodyLandmarks, facing: FloatArray, *, traded: bool) -> bool:
+    """The shoulders face about where they did only if the sides are traded (back)."""
+    line = _shoulder_line(body.world)
+    opposite = line * np.array([-1.0, 1.0])  # as `swap_sides` would have it
+    if traded:
+        line, opposite = opposite, line
+    return bool(line @ facing < -_TURNED and opposite @ facing > _TURNED)
 
 
 def swap_sides(body: BodyLandmarks) -> BodyLandmarks:

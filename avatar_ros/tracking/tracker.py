@@ -57,7 +57,7 @@ _FACE_FADE_S = 0.6
 class TrackerConfig:
     """Filters and timing of a `BodyTracker`."""
 
-    body_filter: OneEuroConfig = OneEuroConfig(min_cutoff_hz=2.0, beta=8.0)
+    body_filter: OneEuroConfig = OneEuroConfig(min_cutoff_hz=2.0, beta=2.0)
     root_filter: OneEuroConfig = OneEuroConfig(min_cutoff_hz=0.8, beta=1.5)
     face_filter: OneEuroConfig = OneEuroConfig(min_cutoff_hz=3.0, beta=4.0)
     hand_filter: OneEuroConfig = OneEuroConfig(min_cutoff_hz=2.5, beta=15.0)
