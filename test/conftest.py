@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,16 +20,9 @@ os.environ['ROS_DOMAIN_ID'] = str(100 + (os.getpid() + _WORKER) % 100)
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 os.environ['ROS_LOCALHOST_ONLY'] = '1'
 os.environ.setdefault('OMP_NUM_THREADS', '1')
-REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(REPOSITORY))  # for the folder `benchmarks`, which is not installed
-
-
-def wait_for(condition: Callable[[], Any], timeout_s: float = 10.0) -> Any:
-    """The condition's value as soon as it is true, or what it is when time is over."""
-    end = time.monotonic() + timeout_s
-    while not (value := condition()) and time.monotonic() < end:
-        time.sleep(0.01)
-    return value
+sys.path.insert(
+    0, str(Path(__file__).resolve().parents[1])
+)  # for the folder `benchmarks`, which is not installed
 
 
 class Ros:
@@ -121,17 +113,3 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait(5)
         process.log.close()  # type: ignore[attr-defined]
-
-
-def log_of(process: subprocess.Popen[str]) -> str:
-    return Path(process.log.name).read_text()  # type: ignore[attr-defined]
-
-
-def asset_or_skip(name: str) -> Path:
-    """A fetched file, or the test is skipped with the command that would fetch it."""
-    from avatar_ros.assets import MissingAssetError, asset_path
-
-    try:
-        return asset_path(name)
-    except MissingAssetError as error:
-        pytest.skip(str(error))

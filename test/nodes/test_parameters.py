@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 pytest.importorskip('rclpy', reason='rclpy is not installed')
-from conftest import REPOSITORY
+from helpers import REPOSITORY
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip('rclpy', reason='rclpy is not installed')
-from conftest import asset_or_skip, wait_for
+from helpers import asset_or_skip, wait_for
 from rclpy.serialization import deserialize_message, serialize_message
 from rosbags.rosbag2 import Reader, Writer
 from rosgraph_msgs.msg import Clock

@@ -7,7 +7,7 @@ import time
 import pytest
 
 pytest.importorskip('rclpy', reason='rclpy is not installed')
-from conftest import wait_for
+from helpers import wait_for
 
 from avatar_ros.nodes.worker import Latest, Worker
 
