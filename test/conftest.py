@@ -20,9 +20,8 @@ os.environ['ROS_DOMAIN_ID'] = str(100 + (os.getpid() + _WORKER) % 100)
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 os.environ['ROS_LOCALHOST_ONLY'] = '1'
 os.environ.setdefault('OMP_NUM_THREADS', '1')
-sys.path.insert(
-    0, str(Path(__file__).resolve().parents[1])
-)  # for the folder `benchmarks`, which is not installed
+# The folder `benchmarks` is not installed.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 
 class Ros:
