@@ -3,9 +3,12 @@
 
 """What every avatar can do, and how to get one."""
 
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Protocol, runtime_checkable
+
+from torch import Tensor
 
 from avatar_ros.body import BodyPose, FaceExpression
 from avatar_ros.gaussians import Gaussians
@@ -25,6 +28,15 @@ class Avatar(Protocol):
 
     def deform(self, pose: BodyPose, expression: FaceExpression | None = None) -> Gaussians:
         """The Gaussians of this pose; valid until the next call."""
+        ...
+
+    @property
+    def view_dependent(self) -> bool:
+        """Colours depend on the point of view: ask `colors_for` after `deform`."""
+        ...
+
+    def colors_for(self, camera_positions: Sequence[FloatArray] | FloatArray) -> Tensor:
+        """RGB (C, N, 3) of the last pose, seen from C points in its frame."""
         ...
 
     def ground_height(self, pose: BodyPose, up: FloatArray | None = None) -> float:

@@ -4,7 +4,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -84,6 +84,9 @@ class Player:
             c.at(self.stage.view_from_avatar_frame(c.T_camera_world)) if in_avatar_frame else c
             for c in cameras
         ]
+        if self.avatar.view_dependent:
+            colors = self.avatar.colors_for([view.position for view in views])
+            gaussians = replace(gaussians, colors=colors)
         rendered = self.engine.rasterize(
             gaussians,
             views,

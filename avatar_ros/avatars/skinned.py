@@ -136,6 +136,10 @@ class SkinnedAvatar:
         return Gaussians(posed, _quat_multiply_torch(turn, quats), scales, opacities, shown)
 
     @property
+    def view_dependent(self) -> bool:
+        return bool(self.bundle.gaussians.sh_degree)
+
+    @property
     def turns(self) -> Tensor:
         """How each Gaussian is turned from the T-pose in the last pose: (N, 4) wxyz."""
         return self._posed[1]

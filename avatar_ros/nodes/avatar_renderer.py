@@ -7,6 +7,7 @@ but keeps everything loaded, cleanup lets go of it.
 """
 
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -32,6 +33,7 @@ from avatar_ros.render import select_engine
 
 _STILL_S = 0.1  # without a new pose for so long, a new view alone is worth a frame
 _FACE_MAX_AGE_S = 1.0
+_PAIR_WAIT_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,8 @@ class AvatarRendererNode(LifecycleNode):
         self._worker: Worker[Job] | None = None
         self._active = False
         self._face: FaceExpression | None = None
+        self._face_arrived = threading.Condition()
+        self._paired = True
         self._view: messages.View | None = None
         self._default_camera = self._make_default_camera()
         self._last_job: Job | None = None
@@ -268,8 +272,10 @@ class AvatarRendererNode(LifecycleNode):
             self.statistics.count('frames_dropped')
 
     def accept_face(self, face: FaceExpression) -> None:
-        """Take the newest expression; it shows with the next pose."""
-        self._face = face
+        """Take the newest expression; it shows with the pose of the same stamp."""
+        with self._face_arrived:
+            self._face = face
+            self._face_arrived.notify()
 
     def accept_view(self, view: messages.View) -> None:
         """Take the newest view.
@@ -322,8 +328,22 @@ class AvatarRendererNode(LifecycleNode):
         self._report(job, view, frame)
 
     def _face_for(self, pose: BodyPose) -> FaceExpression | None:
-        face = self._face
-        if face is None or abs(pose.stamp_ns - face.stamp_ns) * 1e-9 > _FACE_MAX_AGE_S:
+        """The expression of the same sample, or else the last one if it is not old.
+
+        Pose and expression of one sample come in two messages; which is first is chance, and what
+        is shown must not be. So while the two come in pairs, the second is waited for.
+        """
+        with self._face_arrived:
+            if self._face is None:
+                return None
+            if self._paired and self._face.stamp_ns < pose.stamp_ns:
+                self._face_arrived.wait_for(
+                    lambda: self._face is not None and self._face.stamp_ns >= pose.stamp_ns,
+                    _PAIR_WAIT_S,
+                )
+            face = self._face
+        self._paired = face.stamp_ns == pose.stamp_ns
+        if abs(pose.stamp_ns - face.stamp_ns) * 1e-9 > _FACE_MAX_AGE_S:
             return None
         return face
 

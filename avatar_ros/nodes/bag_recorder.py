@@ -110,7 +110,8 @@ class BagRecorder(Node):
                 'the disk is too slow: messages are dropped', throttle_duration_sec=5.0
             )
             return
-        self._disk.submit(self._write, topic, self.get_clock().now().nanoseconds, data)
+        with contextlib.suppress(RuntimeError):  # closing
+            self._disk.submit(self._write, topic, self.get_clock().now().nanoseconds, data)
 
     def _write(self, topic: str, received_ns: int, data: bytes) -> None:
         self._waiting.release()
@@ -124,13 +125,13 @@ class BagRecorder(Node):
             self._give_up(error)
 
     def _give_up(self, error: Exception) -> None:
+        self._close_writer()
         self.failed = (
             f'writing {self.path} ended after {self.statistics.counts["messages"]} messages: '
             f'{error}. What was written so far stays; free some space and record again.'
         )
         self.statistics.fail('write_failed', self.failed)
         self.get_logger().error(self.failed)
-        self._close_writer()
 
     def _close_writer(self) -> None:
         writer, self._writer = self._writer, None

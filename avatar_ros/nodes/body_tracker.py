@@ -191,10 +191,11 @@ class BodyTrackerNode(Node):
     def _publish(self, result: TrackerResult) -> None:
         for sink in self.sinks:
             sink(result)
-        if self._pose.get_subscription_count():
-            self._pose.publish(messages.body_pose_message(result.pose))
+        # The expression first: a renderer that has the pose wants to show it at once.
         if self._face.get_subscription_count():
             self._face.publish(messages.face_expression_message(result.face))
+        if self._pose.get_subscription_count():
+            self._pose.publish(messages.body_pose_message(result.pose))
 
     def _draw(self, rgb: Image, result: TrackerResult) -> None:
         listened = self._overlay.get_subscription_count() > 0

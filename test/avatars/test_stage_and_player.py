@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
-from avatar_ros.avatars import load_avatar
+from avatar_ros.avatars import SkinnedAvatar, load_avatar
 from avatar_ros.avatars.player import Player, orbit_camera
 from avatar_ros.avatars.stage import Stage
 from avatar_ros.body import SMPLX, BodyPose, rest_pose
@@ -143,3 +144,21 @@ def test_two_views_in_one_call_are_those_of_two_calls(player):
 def test_orbit_that_gives_no_view_is_refused(distance, elevation):
     with pytest.raises(ValueError, match='no view'):
         orbit_camera(10, 10, distance_m=distance, elevation_deg=elevation)
+
+
+def test_view_dependent_colours_change_with_the_view_and_turn_with_the_body(avatar):
+    bundle = avatar.bundle
+    g = bundle.gaussians
+    colors = torch.zeros(len(g), 4, 3)
+    colors[:, 2] = 1.0  # brighter where the direction of view points along +z of the T-pose
+    shiny = SkinnedAvatar(replace(bundle, gaussians=replace(g, colors=colors, sh_degree=1)))
+    player = Player(shiny, select_engine('numba'), Stage(), background=(0, 0, 0))
+
+    def brightness(azimuth_deg, turn=(0, 0, 0)):
+        picture = shot(player, azimuth_deg, seen_at([0, 0, 3.0], turn))
+        return picture.rgb[np.isfinite(picture.depth)].mean()
+
+    front, back = brightness(0), brightness(180)
+    assert back > 2 * front  # seen from behind, the view runs along +z
+    # Turned round, the person shows the same colours from the other side.
+    assert brightness(0, (0, np.pi, 0)) == pytest.approx(back, rel=0.05)
