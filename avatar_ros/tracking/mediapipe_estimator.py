@@ -40,6 +40,7 @@ MIN_HAND_PX = 56
 _HAND_CROP = 3.2  # of the distance from wrist to knuckles
 _MAX_CROP_PX = 480
 _HEAD_CROP = 3.0  # of the extent of nose, ears and mouth
+_BLANK = np.zeros((256, 256, 3), np.uint8)
 
 
 class MediaPipeEstimator:
@@ -78,23 +79,22 @@ class MediaPipeEstimator:
                 self._hands = mp.solutions.hands.Hands(
                     static_image_mode=True, max_num_hands=1, min_detection_confidence=min_confidence
                 )
+            # Its own smoothing is off: it assumes 30 Hz, and One-Euro with true stamps follows.
+            self._pose = mp.solutions.pose.Pose(
+                model_complexity=1,
+                smooth_landmarks=False,
+                min_detection_confidence=min_confidence,
+                min_tracking_confidence=min_confidence,
+            )
             self.reset()
-            blank = np.zeros((256, 256, 3), np.uint8)
-            self.estimate(
-                blank, Camera.from_fov(256, 256, 45.0)
-            )  # models load at their first image
+            # Models load at their first image.
+            self.estimate(_BLANK, Camera.from_fov(*_BLANK.shape[:2], 45.0))
             self.reset()
 
     def reset(self) -> None:
-        if hasattr(self, '_pose'):
-            self._pose.close()
-        # Its own smoothing is off: it assumes 30 Hz, and One-Euro with true stamps follows.
-        self._pose = self._mp.solutions.pose.Pose(
-            model_complexity=1,
-            smooth_landmarks=False,
-            min_detection_confidence=self._min_confidence,
-            min_tracking_confidence=self._min_confidence,
-        )
+        # An image without a person ends MediaPipe's tracking from image to image. A new graph would
+        # do the same, but closing the old one does not give all of its memory back.
+        self._pose.process(_BLANK)
         self._last_body: BodyLandmarks | None = None
         self._next_hand = 0
 
