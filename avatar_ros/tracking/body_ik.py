@@ -69,6 +69,7 @@ class BodyIK:
             for name in (f'{side}_{part}' for side in SIDES for part in ('shoulder', 'hip'))
         }
         self._frames: dict[str, FloatArray] = {}
+        self._toes_out: dict[str, float] = {}
         for side, sign in (('left', 1.0), ('right', -1.0)):
             elbow_axis = np.array([0.0, -sign, 0.0])
             upper = joint[f'{side}_elbow'] - joint[f'{side}_shoulder']
@@ -79,6 +80,10 @@ class BodyIK:
             shin = joint[f'{side}_ankle'] - joint[f'{side}_knee']
             knee_axis = np.array([1.0, 0.0, 0.0])
             foot = rest[f'{side}_foot_index'] - rest[f'{side}_heel']
+            # Feet rest with the toes a little out: from the foot's own axis to that of the knee.
+            along, across = unit(shin), unit(cross(-shin, foot))
+            toes_out = float(np.arctan2(cross(across, knee_axis) @ along, across @ knee_axis))
+            self._toes_out[side] = toes_out
             self._frames[f'{side}_shoulder'] = frame(upper, elbow_axis)
             self._frames[f'{side}_elbow'] = frame(lower, elbow_axis)
             self._frames[f'{side}_wrist'] = frame(hand, index - pinky)
@@ -181,7 +186,7 @@ class BodyIK:
         foot = unit(world[_L[f'{side}_foot_index']] - world[_L[f'{side}_heel']])
         thigh, shin = unit(knee - hip), unit(ankle - knee)
         # A straight leg points its knee where the foot points.
-        guess = cross(-shin, foot)
+        guess = matrix_of(self._toes_out[side] * shin) @ cross(-shin, foot)
         if length(guess) < 0.3:
             guess = self._guess(f'{side}_hip', R_root, thigh, np.array([1.0, 0.0, 0.0]))
         axis = self._hinge(f'{side}_knee', cross(thigh, shin), guess, thigh, 0.15, 0.45)

@@ -30,12 +30,12 @@ _JOINT_OF = {
     'ankle': 'ankle',
 }
 #: What BlazePose marks, from that joint (from the widest part of the head for the ear), on the
-#: left side in metres. Fitted to renders with known joints (`benchmarks/tracking.py`, keys
-#: ``tracking.renders.offset``): hips are marked low, ears in front of what is widest. Smaller
-#: offsets were lost in the spread and are left out.
+#: left side in metres: hips low and close together, ears in front of what is widest. Fitted to
+#: renders with known joints (``tracking.renders.offset_left`` is what remains); without it the
+#: pelvis leans back by 15 degrees. Depth is half of the fit, beyond which the root gets worse.
 _OFFSET = {
-    'shoulder': (-0.020, 0.010, 0.005),
-    'hip': (-0.030, -0.060, 0.025),
+    'shoulder': (-0.020, 0.015, 0.005),
+    'hip': (-0.020, -0.050, 0.020),
     'ear': (-0.040, -0.010, 0.045),
 }
 #: The trunk carries what lies beside a shoulder or a hip, not the limb that turns in it.
