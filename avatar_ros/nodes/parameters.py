@@ -21,7 +21,7 @@ from rcl_interfaces.msg import (
     ParameterDescriptor,
     SetParametersResult,
 )
-from rclpy.exceptions import InvalidParameterValueException
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -89,6 +89,13 @@ def declare(node: Node, cls: type[P], on_change: Callable[[P], None] | None = No
             bounds = f'{field.metadata["low"]}..{field.metadata["high"]}'
             raise ValueError(
                 f'parameter {name!r} of {node.get_name()}: {error}. Expected {bounds}.'
+            ) from None
+        except InvalidParameterTypeException as error:
+            default = _default(field)
+            quoted = f'; in a shell -p {name}:="\'0\'"' if isinstance(default, str) else ''
+            raise ValueError(
+                f'parameter {name!r} of {node.get_name()}: {error}. Write it in the form of the '
+                f'default, {default!r}{quoted}.'
             ) from None
         values[field.name] = declared.value
         problem = _problem(name, field, declared.value)

@@ -5,13 +5,16 @@
 import ctypes
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h
+_LAST_CALLBACK_S = 3.0  # launch waits 5 s before it gets rough
 
 
 def prepare_environment() -> None:
@@ -104,21 +107,48 @@ def forward_logs(node: Any) -> None:
     package.propagate = False
 
 
+def ignore_late_signals() -> None:
+    """Call when all is released: a second Ctrl-C while Python ends would look like a crash."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def run_node(factory: Callable[[], Any], args: list[str] | None = None) -> int:
-    """main() of a node: spin until Ctrl-C or shutdown, then release everything."""
+    """main() of a node: spin until Ctrl-C or shutdown, then release everything.
+
+    Under launch a Ctrl-C often arrives twice, from the terminal and from launch. rclpy's own
+    handlers would let the second one cut the release short (and a report unwritten).
+    """
     import rclpy
     from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
-    rclpy.init(args=args)
+    rclpy.init(args=args, signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
+    done = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: done.set())
+    failures: list[BaseException] = []
+
+    def spin() -> None:
+        try:
+            executor.spin()
+        except ExternalShutdownException:
+            pass
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            done.set()
+
     node = None
     try:
         node = factory()
         forward_logs(node)
         executor = SingleThreadedExecutor()
         executor.add_node(node)
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
+        thread = threading.Thread(target=spin, name='spin', daemon=True)
+        thread.start()
+        done.wait()
+        executor.shutdown(timeout_sec=_LAST_CALLBACK_S)
+        thread.join(timeout=_LAST_CALLBACK_S)
     except (ValueError, OSError) as error:  # the user's: a bad parameter, a missing file
         print(f'avatar_ros: {error}', file=sys.stderr)
         return 1
@@ -127,4 +157,7 @@ def run_node(factory: Callable[[], Any], args: list[str] | None = None) -> int:
             node.close()
             node.destroy_node()
         rclpy.try_shutdown()
+        ignore_late_signals()
+    if failures:
+        raise failures[0]
     return 0

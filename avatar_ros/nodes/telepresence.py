@@ -28,7 +28,7 @@ from avatar_ros.nodes.avatar_renderer import AvatarRendererNode
 from avatar_ros.nodes.body_tracker import BodyTrackerNode
 from avatar_ros.nodes.camera import CameraNode
 from avatar_ros.nodes.reporter import ReporterNode
-from avatar_ros.nodes.runtime import forward_logs, share_file
+from avatar_ros.nodes.runtime import forward_logs, ignore_late_signals, share_file
 from avatar_ros.nodes.viewer import ViewerNode
 from avatar_ros.nodes.worker import Sink
 from avatar_ros.tracking import TrackerResult
@@ -252,6 +252,7 @@ def main(args: list[str] | None = None) -> int:
         if graph is not None:
             graph.close()
         rclpy.try_shutdown()
+        ignore_late_signals()
     return 0
 
 
