@@ -176,6 +176,7 @@ class BodyTrackerNode(Node):
             self.statistics.count('resets')
             self.get_logger().info('time jumped: tracking and filters start afresh')
         self._publish(result)
+        self.statistics.info['image_size'] = f'{rgb.shape[1]}x{rgb.shape[0]}'
         self.statistics.time(
             {
                 'wait': (start - sample.received_s) * 1e3,

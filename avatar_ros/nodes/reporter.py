@@ -81,6 +81,7 @@ class ReporterNode(Node):
         result: dict[str, Any] = {
             'machine': machine(),
             'input': self.parameters.input,
+            'input_size': nodes.get('body_tracker', {}).get('image_size', ''),
             'seconds': round(arrivals[-1] - arrivals[0], 3) if len(arrivals) > 1 else 0.0,
             'frames_in': _count(nodes, 'camera', 'frames')
             or _count(nodes, 'body_tracker', 'images'),
@@ -102,7 +103,7 @@ class ReporterNode(Node):
             result['engine'] = last.engine
             result['avatar'] = last.avatar
             result['gaussians'] = int(last.gaussians)
-            result['view'] = [int(last.width), int(last.height)]
+            result['view_size'] = f'{last.width}x{last.height}'
         return result
 
     def write(self) -> dict[str, Any]:
