@@ -354,7 +354,7 @@ def real() -> list[Metric]:
     errors, jitters, lags = {}, {}, {}
     for name in VIDEOS:
         filtered, plain = (
-            _tracked(seen[name], cameras[name], TrackerConfig(filtered=on)) for on in (True, False)
+            tracked(seen[name], cameras[name], TrackerConfig(filtered=on)) for on in (True, False)
         )
         inside = [transform_points(cameras[name].T_camera_world, points) for points in truth]
         errors[name] = 1e3 * np.mean(
@@ -387,7 +387,7 @@ def real() -> list[Metric]:
     return rows
 
 
-def _tracked(
+def tracked(
     seen: list[Landmarks], camera: Camera, config: TrackerConfig
 ) -> list[tuple[FloatArray, FloatArray]]:
     """Joints (22, 3) and landmarks (33, 3) of the tracked body, in the camera, for each picture."""
