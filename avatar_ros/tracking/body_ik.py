@@ -275,7 +275,7 @@ def _solve_trunk(
     open is how far pelvis and chest are pitched about them. Gauss-Newton finds both from the
     direction of the trunk and the place of the head, with a weak pull towards an unbent spine.
     """
-    angles = np.zeros(2)
+    angles = np.zeros_like(trunk[:2])
     jacobian = np.empty((7, 2))
     for _ in range(4):
         r, _, _ = _trunk_residual(angles, pelvis_0, chest_0, R_head, trunk, head, spine, neck)

@@ -35,7 +35,7 @@ class RotationHolder:
     def reset(self) -> None:
         """Everything is at rest and has never been seen."""
         self._good = self._rest.copy()
-        self._unseen_s = np.full(len(self._rest), np.inf)
+        self._unseen_s: FloatArray = np.full(len(self._rest), np.inf)
         self._share = np.zeros(len(self._rest))
 
     def __call__(
@@ -46,7 +46,7 @@ class RotationHolder:
         Pass None when nothing was seen at all.
         """
         config = self.config
-        seen = np.zeros(len(self._rest), dtype=bool)
+        seen: Array = np.zeros(len(self._rest), dtype=bool)
         if quats is not None and confidence is not None:
             seen = np.asarray(confidence) >= config.min_confidence
             seen &= np.isfinite(quats).all(axis=1)

@@ -249,7 +249,8 @@ def _crop(rgb: Image, middle: FloatArray, size: float) -> tuple[FloatArray, Floa
     corner, extent = np.array([x0, y0], dtype=float), np.array([x1 - x0, y1 - y0], dtype=float)
     if extent.max() > _MAX_CROP_PX and extent.min() > 0:
         scale = _MAX_CROP_PX / extent.max()
-        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        picture = np.asarray(small, dtype=np.uint8)
     return corner, extent, np.ascontiguousarray(picture)
 
 

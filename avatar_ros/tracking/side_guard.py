@@ -44,7 +44,7 @@ class SideGuard:
     def reset(self) -> None:
         """Believe the next image as it is."""
         self._before: FloatArray | None = None
-        self._facing = np.zeros(2)
+        self._facing: FloatArray = np.zeros(2)
         self._traded = False
         self._traded_s = 0.0
 

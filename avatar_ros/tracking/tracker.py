@@ -123,7 +123,7 @@ class BodyTracker:
         self._unseen_s = np.inf
         self._face_unseen_s = np.inf
         self._T_root = np.eye(4)
-        self._weights = np.zeros(len(ARKIT_52))
+        self._weights: FloatArray = np.zeros(len(ARKIT_52))
         self._eyes = {side: quat_from_rotvec(np.zeros(3)) for side in SIDES}
         self._R_head: FloatArray | None = None
 

@@ -93,7 +93,7 @@ class VideoSource:
                     f'input {self.name!r} stopped giving pictures. '
                     'Was the camera unplugged or the stream ended?'
                 )
-            yield self._prepared(bgr)
+            yield self._prepared(np.asarray(bgr, dtype=np.uint8))
 
     def _file_pictures(self, keep_going: Callable[[], bool]) -> Iterator[Image]:
         file_fps = self._capture.get(cv2.CAP_PROP_FPS) or 30.0
@@ -122,7 +122,7 @@ class VideoSource:
                     ok, bgr = self._capture.retrieve()
                     if not ok or bgr is None:
                         break
-                    picture = self._prepared(bgr)
+                    picture = self._prepared(np.asarray(bgr, dtype=np.uint8))
                     if self.loop == 'pingpong':
                         kept.append(picture)
                         self._check_memory(kept)

@@ -187,3 +187,15 @@ def test_the_filter_halves_the_jitter_of_a_real_video_and_hardly_delays_it(
     )
     assert jitter(filtered) < 0.5 * jitter(plain)
     assert lag_ms(filtered, plain) < 35
+
+
+def test_after_a_reset_the_same_images_give_the_same_landmarks(
+    studio: Studio, estimator: MediaPipeEstimator
+) -> None:
+    pictures = [studio.picture(_standing((0.1 * k, 0.0, 3.0))) for k in range(4)]
+    runs = []
+    for _ in range(2):
+        estimator.reset()
+        bodies = [estimator.estimate(picture, _CAMERA).body for picture in pictures]
+        runs.append([body.world for body in bodies if body is not None])
+    np.testing.assert_array_equal(*runs)
