@@ -33,7 +33,8 @@ _HAND = {
     for side in SIDES
 }
 #: The model expects a camera that looks down on the person. Seen by a level camera, an upright
-#: person leans 5 to 11 degrees towards it; at 20 degrees down, 4 the other way. Half of that.
+#: person leans 5 to 9 degrees towards it (walk, dance); from 20 degrees above, between 2 towards
+#: and 3 away. The angle is not known here, so this is a middle way.
 _R_LEAN = matrix_from_rotvec([np.radians(-5.0), 0.0, 0.0])
 #: Hands smaller than this many pixels give noise, not fingers.
 MIN_HAND_PX = 56
@@ -122,7 +123,7 @@ class MediaPipeEstimator:
         world = np.array([(p.x, p.y, p.z) for p in result.pose_world_landmarks.landmark])
         visibility = np.array([p.visibility for p in image])
         # The model sees a crop around the person and takes its middle for the optical axis. On
-        # renders 20 degrees off the axis, the body is turned by 18 degrees without this and by 3
+        # renders 20 degrees off the axis, the body is turned by 19 degrees without this and by 2
         # with it.
         world = world @ (_rotation_to_ray(camera.rays(pixels[_TRUNK].mean(axis=0))[0]) @ _R_LEAN).T
         # What it says of the picture is better than what it says of space, but for the depth:

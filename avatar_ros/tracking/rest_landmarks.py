@@ -32,7 +32,8 @@ _JOINT_OF = {
 #: What BlazePose marks, from that joint (from the widest part of the head for the ear), on the
 #: left side in metres: hips low and close together, ears in front of what is widest. Fitted to
 #: renders with known joints (``tracking.renders.offset_left`` is what remains); without it the
-#: pelvis leans back by 15 degrees. Depth is half of the fit, beyond which the root gets worse.
+#: pelvis leans back by 15 degrees. The fit has hips 60 mm in front; with more
+#: than a third of that the root gets worse, for the depths that BlazePose gives do not show it.
 _OFFSET = {
     'shoulder': (-0.020, 0.015, 0.005),
     'hip': (-0.020, -0.050, 0.020),

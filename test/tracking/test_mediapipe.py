@@ -146,7 +146,7 @@ def test_somebody_beside_the_axis_is_not_turned(
         result = _track(estimator, beside.picture(pose), wide)
         R = result.pose.T_frame_root[:3, :3] @ pose.T_frame_root[:3, :3].T
         turns.append(np.degrees(np.arctan2(R[0, 2], R[2, 2])))
-    assert abs(turns[1] - turns[0]) / 2 < 8  # 22 degrees if the viewing ray is left out
+    assert abs(turns[1] - turns[0]) / 2 < 8  # the viewing ray is 22 degrees off the axis
 
 
 def test_a_walk_is_followed(studio: Studio, estimator: MediaPipeEstimator) -> None:
