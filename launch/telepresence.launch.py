@@ -9,6 +9,8 @@
     ros2 launch avatar_ros telepresence.launch.py composed:=true duration:=20 report:=report.json
 """
 
+from pathlib import Path
+
 from launch.actions import (
     DeclareLaunchArgument,
     EmitEvent,
@@ -37,19 +39,28 @@ ARGUMENTS = (
     ('input', 'demo', 'webcam number, file, rtsp://..., demo, face, or topic (an image topic)'),
     ('image_topic', 'camera/image', 'image to track; with input:=topic your own'),
     ('camera_info_topic', 'camera/camera_info', 'its calibration'),
-    ('image_transport', 'raw', 'raw or compressed'),
+    ('image_transport', 'raw', 'how images come'),
     ('avatar', 'demo', 'bundle (.zip or directory) or a shipped avatar'),
-    ('engine', 'auto', 'auto, gsplat (CUDA) or numba (CPU)'),
+    ('engine', 'auto', 'gsplat (CUDA), numba (CPU), or auto'),
     ('view_size', '512x512', 'avatar view in pixels, WxH'),
     ('namespace', '', 'namespace of all nodes'),
     ('use_sim_time', 'false', 'take time from /clock'),
     ('params_file', '', 'parameters; default: config/telepresence.yaml of the package'),
-    ('log_level', 'info', 'debug, info, warn or error'),
+    ('log_level', 'info', 'least severity to log'),
     ('viewer', 'true', 'serve the web page on 127.0.0.1:8080'),
     ('composed', 'false', 'all nodes in one process: less copying, one start'),
     ('duration', '0', 'seconds until everything ends; 0 = never'),
     ('report', '', 'write a JSON report to this file at the end'),
 )
+BOOLEAN = ('true', 'false', 'True', 'False')
+CHOICES = {
+    'image_transport': ('raw', 'compressed'),
+    'engine': ('auto', 'gsplat', 'numba'),
+    'use_sim_time': BOOLEAN,
+    'log_level': ('debug', 'info', 'warn', 'error'),
+    'viewer': BOOLEAN,
+    'composed': BOOLEAN,
+}
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -58,7 +69,9 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             *(
-                DeclareLaunchArgument(name, default_value=default, description=text)
+                DeclareLaunchArgument(
+                    name, default_value=default, description=text, choices=CHOICES.get(name)
+                )
                 for name, default, text in ARGUMENTS
             ),
             # Raw images do not fit the middleware's default shared memory. Kilted and later read
@@ -79,10 +92,17 @@ def profile_variable() -> str:
 def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """The actions, once the arguments are known."""
     value = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
+    for name, choices in CHOICES.items():
+        if choices == BOOLEAN:
+            value[name] = value[name].lower()
     width, _, height = value['view_size'].partition('x')
     if not (width.isdigit() and (height or width).isdigit()):
         raise ValueError(f'view_size is {value["view_size"]!r}; expected pixels such as 512x512')
+    if not value['duration'].replace('.', '', 1).isdigit():
+        raise ValueError(f'duration is {value["duration"]!r}; expected seconds, 0 for no end')
     params_file = value['params_file'] or PathJoinSubstitution([CONFIG, 'telepresence.yaml'])
+    if value['params_file'] and not Path(value['params_file']).is_file():
+        raise ValueError(f'params_file {value["params_file"]} does not exist')
     if value['composed'] == 'true':
         return composed(value, params_file)
     return apart(value, params_file, int(width), int(height or width))
@@ -118,6 +138,8 @@ def apart(
     value: dict[str, str], params_file: object, width: int, height: int
 ) -> list[LaunchDescriptionEntity]:
     """One process a node."""
+    from avatar_ros.assets import DEMOS
+
     sim_time = {'use_sim_time': value['use_sim_time'] == 'true'}
 
     def options(executable: str, remappings: dict[str, str], **parameters: object) -> dict:
@@ -135,14 +157,18 @@ def apart(
     image = {'image': value['image_topic'], 'camera_info': value['camera_info_topic']}
     image['image/compressed'] = f'{value["image_topic"]}/compressed'
     nodes: list[LaunchDescriptionEntity] = []
+    clip = DEMOS.get(value['input'])
     if value['input'] != 'topic':
-        clip = {'loop': 'pingpong'} if value['input'] in ('demo', 'face') else {}
-        camera = options('camera', {}, **clip)
+        played = {'loop': 'pingpong', 'fov_y_deg': clip.fov_y_deg} if clip else {}
+        camera = options('camera', {}, **played)
         # Always a string, also when it reads like a number (webcam 0).
         camera['arguments'] += ['-p', f"input:='{value['input']}'"]
         nodes.append(Node(**camera))
     tracker = options('body_tracker', image, image_transport=value['image_transport'])
     nodes.append(Node(**tracker))
+    tilt = {}
+    if clip:
+        tilt = {'camera_pitch_deg': clip.camera_pitch_deg, 'camera_roll_deg': clip.camera_roll_deg}
     renderer = LifecycleNode(
         **options(
             'avatar_renderer',
@@ -151,6 +177,7 @@ def apart(
             engine=value['engine'],
             width=width,
             height=height,
+            **tilt,
         )
     )
     nodes += [renderer, *activation(renderer)]
@@ -189,6 +216,7 @@ def activation(node: LifecycleNode) -> list[LaunchDescriptionEntity]:
                 target_lifecycle_node=node,
                 start_state='configuring',  # so that a later deactivate is not undone
                 goal_state='inactive',
+                handle_once=True,  # who configures it again, activates it himself
                 entities=[
                     LogInfo(msg='avatar_renderer is configured; activating'),
                     change(Transition.TRANSITION_ACTIVATE),

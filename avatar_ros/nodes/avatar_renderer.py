@@ -95,6 +95,11 @@ class ViewPublishers:
         self._depth = create(ImageMsg, f'~/{prefix}depth', qos.VIEW, **options)
         self._frame_id = frame_id
 
+    def destroy(self, node: LifecycleNode) -> None:
+        """Take the topics off the graph."""
+        for publisher in (self._image, self._info, self._depth):
+            node.destroy_lifecycle_publisher(publisher)
+
     def listened(self) -> bool:
         """Somebody wants pictures."""
         return bool(self._image.get_subscription_count()) or self.depth_listened()
@@ -208,7 +213,10 @@ class AvatarRendererNode(LifecycleNode):
     def on_cleanup(self, state: State) -> TransitionCallbackReturn:
         self._stop()
         self._player = None
+        for publishers in self._eyes.values():
+            publishers.destroy(self)
         self._eyes = {}
+        self.destroy_lifecycle_publisher(self._status)
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: State) -> TransitionCallbackReturn:
@@ -309,6 +317,7 @@ class AvatarRendererNode(LifecycleNode):
         targets = [self._eyes[eye] for eye in eyes]
         sinks = [sink for sink in self.sinks if sink.wanted()]
         watched = bool(sinks) or any(t.listened() for t in targets)
+        watched = watched or bool(self._status.get_subscription_count())  # a frame makes a status
         if not watched and not self.parameters.render_unwatched:
             self.statistics.count('frames_skipped')
             return
