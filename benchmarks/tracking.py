@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from avatar_ros.avatars import SkinnedAvatar, load_avatar
+from avatar_ros.avatars.motion import demo_motion
 from avatar_ros.body import BodyPose
 from avatar_ros.body.lbs import forward_kinematics
 from avatar_ros.body.pose import IDENTITY_QUAT
@@ -26,6 +27,7 @@ from avatar_ros.geometry import (
     Camera,
     matrix_from_quat,
     matrix_from_rotvec,
+    quat_from_rotvec,
     rigid,
     transform_points,
 )
@@ -192,6 +194,17 @@ def scenes(seed: int = 0) -> Iterator[Scene]:
                 yield Scene(motions[clip], start, azimuth, across, float(rng.uniform(2.7, 4.0)))
 
 
+def gestures(seed: int = 0) -> Iterator[Scene]:
+    """Someone who stands and talks to the camera: turns a little, waves, lowers the arm."""
+    rng = np.random.default_rng(seed)
+    clip = demo_motion()
+    motion = Motion('gestures', clip.fps, quat_from_rotvec(clip.rotvecs), clip.translation)
+    for azimuth in (-40, -20, 0, 20, 40):
+        for across in (-0.6, 0.0, 0.6):
+            start = int(rng.integers(0, len(motion) - STEP * PICTURES))
+            yield Scene(motion, start, azimuth, across, float(rng.uniform(2.5, 4.0)))
+
+
 def track_scene(
     studio: Studio, scene: Scene, estimator: MediaPipeEstimator, told: Camera | None = None
 ) -> list[Sample]:
@@ -257,6 +270,7 @@ def renders() -> list[Metric]:
         samples += track_scene(studio, scene, estimator)
         if scene.across_m:
             blind += track_scene(studio, scene, estimator, far)
+    talking = [s for scene in gestures() for s in track_scene(studio, scene, estimator)]
     estimator.close()
     seen = [sample for sample in samples if sample.landmarks.body is not None]
     errors = np.array([joint_errors(studio, sample) for sample in seen])
@@ -276,6 +290,13 @@ def renders() -> list[Metric]:
     rows = [
         metric('renders.detected', len(seen) / len(samples), '', conditions, 'higher'),
         metric('renders.face_seen', _share_with_face(seen), '', conditions, 'higher'),
+        metric(
+            'renders.gestures.pa_mpjpe_mm',
+            np.mean([joint_errors(studio, s)[0] for s in talking if s.landmarks.body]),
+            'mm',
+            f'a person stands and waves, turned up to 40 degrees from the camera, '
+            f'{len(talking)} pictures; 22 joints',
+        ),
         metric('renders.pa_mpjpe_mm', errors[:, 0].mean(), 'mm', conditions + '; 22 joints'),
         metric('renders.pa_mpjpe_median_mm', np.median(errors[:, 0]), 'mm', conditions),
         metric('renders.walk.pa_mpjpe_mm', errors[walk, 0].mean(), 'mm', 'only the walk'),

@@ -55,7 +55,7 @@ class TrackerParameters:
     overlay_max_side: int = parameter(480, 'size of the overlay picture', low=64, high=4096)
     filter__enabled: bool = parameter(True, 'smooth landmarks (One-Euro)')
     filter__min_cutoff_hz: float = parameter(2.0, 'lower is calmer at rest', low=0.05, high=60.0)
-    filter__beta: float = parameter(8.0, 'higher follows fast motion better', low=0.0, high=1000.0)
+    filter__beta: float = parameter(2.0, 'higher follows fast motion better', low=0.0, high=1000.0)
     hold_s: float = parameter(0.5, 'how long an unseen joint is held', low=0.0, high=60.0)
     fade_s: float = parameter(1.0, 'how long it then takes to rest', low=0.01, high=60.0)
 

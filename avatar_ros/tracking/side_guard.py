@@ -5,7 +5,8 @@
 Seen from one camera, a person facing it and the mirrored person facing away look alike but for
 the face. When an estimator changes its mind, left and right landmarks trade places in the picture
 at once, which no body can do: turning round goes through a side view, where they meet. The guard
-undoes such a trade: it swaps the names back and mirrors the depth.
+undoes such a trade: it swaps the names back. (In theory the depths are mirrored as well; on real
+video they were about right as they came, and mirroring them made the error larger.)
 
 An estimator may also change its mind over a few images, with a jumble in between that resembles
 neither. So the way that the shoulders face is remembered a little longer: to turn it round in so
@@ -94,17 +95,17 @@ def _shoulder_line(world: FloatArray) -> FloatArray:
 def _turns_round(body: BodyLandmarks, facing: FloatArray, *, traded: bool) -> bool:
     """The shoulders face about where they did only if the sides are traded (back)."""
     line = _shoulder_line(body.world)
-    opposite = line * np.array([-1.0, 1.0])  # as `swap_sides` would have it
+    opposite = -line  # as `swap_sides` would have it
     if traded:
         line, opposite = opposite, line
     return bool(line @ facing < -_TURNED and opposite @ facing > _TURNED)
 
 
 def swap_sides(body: BodyLandmarks) -> BodyLandmarks:
-    """The mirrored person facing the other way, who looks the same in the picture."""
+    """The same points with left and right trading names."""
     return replace(
         body,
         pixels=body.pixels[_SWAP],
-        world=body.world[_SWAP] * np.array([1.0, 1.0, -1.0]),
+        world=body.world[_SWAP],
         visibility=body.visibility[_SWAP],
     )

@@ -21,6 +21,7 @@ from avatar_ros.tracking.one_euro import OneEuroConfig, OneEuroFilter
 from avatar_ros.tracking.rest_landmarks import RestLandmarks
 from avatar_ros.tracking.root import solve_translation
 from avatar_ros.tracking.side_guard import SideGuard
+from avatar_ros.tracking.unseen import upright_where_unseen
 from avatar_ros.types import FloatArray, Image
 
 #: Landmarks that a joint's rotation is read from; its confidence is that of the worst.
@@ -159,7 +160,7 @@ class BodyTracker:
                 self._person += 1
             self._unseen_s = 0.0
             body = self.side_guard(body, dt_s)
-            world = self._smooth('body', body.world, dt_s)
+            world = upright_where_unseen(body, self._smooth('body', body.world, dt_s))
             solved = self._ik(world, self._R_head)
             quats, confidence = solved.quats, _joint_confidence(body)
             self._solve_hands(landmarks, solved, quats, confidence, dt_s)

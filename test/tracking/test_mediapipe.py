@@ -22,6 +22,7 @@ from benchmarks.multiview import frames, load_cameras
 from benchmarks.tracking import (
     Scene,
     Studio,
+    gestures,
     jitter,
     joint_errors,
     lag_ms,
@@ -160,6 +161,18 @@ def test_a_walk_is_followed(studio: Studio, estimator: MediaPipeEstimator) -> No
     errors = np.array([joint_errors(studio, sample) for sample in samples])
     assert errors[:, 0].mean() < 80  # mm; the estimator's own landmarks are no better
     assert np.median([np.linalg.norm(root_error(sample)) for sample in samples]) < 30
+
+
+def test_someone_who_stands_and_waves_is_followed_within_50_mm(
+    studio: Studio, estimator: MediaPipeEstimator
+) -> None:
+    samples = [
+        sample
+        for scene in list(gestures())[::3]
+        for sample in track_scene(studio, scene, estimator)
+    ]
+    assert all(sample.landmarks.body is not None for sample in samples)
+    assert np.mean([joint_errors(studio, sample)[0] for sample in samples]) < 50
 
 
 def test_an_empty_picture_shows_nobody(estimator: MediaPipeEstimator) -> None:
