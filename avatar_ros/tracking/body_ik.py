@@ -29,6 +29,7 @@ from avatar_ros.tracking.rest_landmarks import RestLandmarks
 from avatar_ros.types import Array, FloatArray
 
 _L = BLAZEPOSE_INDEX
+_HEAD_WEIGHT = 0.3  # of the head's direction from the shoulders, against the trunk's
 _MAX_NECK = 1.4  # radians, head against chest
 _MAX_WRIST = 1.3
 _MAX_ANKLE = 0.9
@@ -95,10 +96,13 @@ class BodyIK:
         """Forget the hinge axes of earlier images."""
         self._hinges.clear()
 
-    def __call__(self, world: Array, R_camera_head: FloatArray | None = None) -> BodyRotations:
+    def __call__(
+        self, world: Array, R_camera_head: FloatArray | None = None, *, hips_seen: float = 1.0
+    ) -> BodyRotations:
         """Rotations from landmarks (33, 3) in optical axes.
 
         A face tracker knows the head better than ears and nose do: pass its `R_camera_head`.
+        `hips_seen` in 0..1 is the share to which the place of the head may bend the trunk.
         """
         world = np.asarray(world, dtype=float)
         R_head = R_camera_head
@@ -106,7 +110,7 @@ class BodyIK:
             ears = (world[_L['left_ear']] + world[_L['right_ear']]) / 2
             across = world[_L['left_ear']] - world[_L['right_ear']]
             R_head = frame(world[_L['nose']] - ears, across) @ self._head_frame.T
-        R_root, R_chest = self._trunk(world, R_head)
+        R_root, R_chest = self._trunk(world, R_head, hips_seen)
         quats = np.tile([1.0, 0.0, 0.0, 0.0], (len(SMPLX), 1))
         spine = rotvec_of(R_root.T @ R_chest) / 3
         for name in ('spine1', 'spine2', 'spine3'):
@@ -123,7 +127,9 @@ class BodyIK:
 
     # -- trunk -------------------------------------------------------------------------------
 
-    def _trunk(self, world: FloatArray, R_head: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def _trunk(
+        self, world: FloatArray, R_head: FloatArray, hips_seen: float
+    ) -> tuple[FloatArray, FloatArray]:
         """Global rotations of pelvis and chest."""
         hips = (world[_L['left_hip']] + world[_L['right_hip']]) / 2
         shoulders = (world[_L['left_shoulder']] + world[_L['right_shoulder']]) / 2
@@ -137,6 +143,7 @@ class BodyIK:
             unit(ears - shoulders),
             self._spine,
             self._neck,
+            _HEAD_WEIGHT * hips_seen,
         )
         return pelvis, chest
 
@@ -240,6 +247,7 @@ def _trunk_residual(
     head: FloatArray,
     spine: FloatArray,
     neck: FloatArray,
+    head_weight: float,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     pelvis = pelvis_0 @ matrix_of(np.array([angles[0], 0.0, 0.0]))
     chest = chest_0 @ matrix_of(np.array([angles[1], 0.0, 0.0]))
@@ -254,7 +262,7 @@ def _trunk_residual(
     skull = chest @ neck[0] + between @ neck[1] + R_head @ neck[2]
     residual = np.empty(7)
     residual[:3] = unit(reach) - trunk
-    residual[3:6] = 0.3 * (unit(skull) - head)
+    residual[3:6] = head_weight * (unit(skull) - head)
     residual[6] = 0.03 * bend[0]
     return residual, pelvis, chest
 
@@ -268,27 +276,39 @@ def _solve_trunk(
     head: FloatArray,
     spine: FloatArray,
     neck: FloatArray,
+    head_weight: float,
 ) -> tuple[FloatArray, FloatArray]:
     """Global rotations of pelvis and chest.
 
     The lines of hips and shoulders are seen (first columns of `pelvis_0` and `chest_0`); what is
-    open is how far pelvis and chest are pitched about them. Gauss-Newton finds both from the
+    open is how far pelvis and chest are pitched about them. Levenberg-Marquardt finds both from the
     direction of the trunk and the place of the head, with a weak pull towards an unbent spine.
     """
     angles = np.zeros_like(trunk[:2])
     jacobian = np.empty((7, 2))
-    for _ in range(4):
-        r, _, _ = _trunk_residual(angles, pelvis_0, chest_0, R_head, trunk, head, spine, neck)
+    r, pelvis, chest = _trunk_residual(
+        angles, pelvis_0, chest_0, R_head, trunk, head, spine, neck, head_weight
+    )
+    damping = 1e-4
+    for _ in range(8):
         for k in range(2):
             nudged = angles.copy()
             nudged[k] += 1e-5
             moved, _, _ = _trunk_residual(
-                nudged, pelvis_0, chest_0, R_head, trunk, head, spine, neck
+                nudged, pelvis_0, chest_0, R_head, trunk, head, spine, neck, head_weight
             )
             jacobian[:, k] = (moved - r) / 1e-5
-        normal = jacobian.T @ jacobian + 1e-6 * np.eye(2)
-        angles = angles - np.linalg.solve(normal, jacobian.T @ r)
-        for k in range(2):
-            angles[k] = min(1.5, max(-1.5, angles[k]))
-    _, pelvis, chest = _trunk_residual(angles, pelvis_0, chest_0, R_head, trunk, head, spine, neck)
+        normal = jacobian.T @ jacobian + damping * np.eye(2)
+        step = np.linalg.solve(normal, jacobian.T @ r)
+        trial = np.minimum(1.5, np.maximum(-1.5, angles - step))
+        moved, moved_pelvis, moved_chest = _trunk_residual(
+            trial, pelvis_0, chest_0, R_head, trunk, head, spine, neck, head_weight
+        )
+        # Contradictory landmarks (a head that cannot sit on these shoulders) must not end in a
+        # contortion: a step that does not help is taken back and made shorter.
+        if moved @ moved < r @ r:
+            angles, r, pelvis, chest = trial, moved, moved_pelvis, moved_chest
+            damping *= 0.1
+        else:
+            damping *= 30.0
     return pelvis, chest

@@ -129,7 +129,9 @@ class MediaPipeEstimator:
         # The model sees a crop around the person and takes its middle for the optical axis. On
         # renders 20 degrees off the axis, the body is turned by 19 degrees without this and by 2
         # with it.
-        world = world @ (_rotation_to_ray(camera.rays(pixels[_TRUNK].mean(axis=0))[0]) @ _R_LEAN).T
+        weight = visibility[_TRUNK, None] + 1e-3  # hips below the picture are only guessed
+        middle = (weight * pixels[_TRUNK]).sum(axis=0) / weight.sum()
+        world = world @ (_rotation_to_ray(camera.rays(middle)[0]) @ _R_LEAN).T
         # What it says of the picture is better than what it says of space, but for the depth:
         # mean joint error on renders 89 mm with this, 97 mm without.
         world = move_onto_rays(camera, pixels, world, visibility)

@@ -21,7 +21,7 @@ from avatar_ros.tracking.one_euro import OneEuroConfig, OneEuroFilter
 from avatar_ros.tracking.rest_landmarks import RestLandmarks
 from avatar_ros.tracking.root import solve_translation
 from avatar_ros.tracking.side_guard import SideGuard
-from avatar_ros.tracking.unseen import upright_where_unseen
+from avatar_ros.tracking.unseen import hips_seen, upright_where_unseen
 from avatar_ros.types import FloatArray, Image
 
 #: Landmarks that a joint's rotation is read from; its confidence is that of the worst.
@@ -161,7 +161,7 @@ class BodyTracker:
             self._unseen_s = 0.0
             body = self.side_guard(body, dt_s)
             world = upright_where_unseen(body, self._smooth('body', body.world, dt_s))
-            solved = self._ik(world, self._R_head)
+            solved = self._ik(world, self._R_head, hips_seen=hips_seen(body))
             quats, confidence = solved.quats, _joint_confidence(body)
             self._solve_hands(landmarks, solved, quats, confidence, dt_s)
             self._place(camera, body, world, solved.R_camera_root, dt_s)

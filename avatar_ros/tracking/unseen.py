@@ -30,10 +30,15 @@ _BELOW_HIPS = {
 }
 
 
+def hips_seen(body: BodyLandmarks) -> float:
+    """0 (only guessed) .. 1 (seen)."""
+    visibility = float(body.visibility[[_LEFT_HIP, _RIGHT_HIP]].min())
+    return float(np.clip((visibility - _UNSEEN) / (_SEEN - _UNSEEN), 0.0, 1.0))
+
+
 def upright_where_unseen(body: BodyLandmarks, world: FloatArray) -> FloatArray:
     """World landmarks (33, 3) with hips (and the legs on them) moved as far as they are unseen."""
-    visibility = float(body.visibility[[_LEFT_HIP, _RIGHT_HIP]].min())
-    doubt = float(np.clip((_SEEN - visibility) / (_SEEN - _UNSEEN), 0.0, 1.0))
+    doubt = 1.0 - hips_seen(body)
     if doubt == 0.0:
         return world
     across = world[_LEFT_SHOULDER] - world[_RIGHT_SHOULDER]
