@@ -105,12 +105,32 @@ class DemoClip:
     camera_pitch_deg: float
     """Down, as in the parameters of avatar_renderer."""
     camera_roll_deg: float
+    view_distance_m: float
+    """Where to look at the avatar from, and how high: the face, or the whole person."""
+    view_height_m: float
+
+    def parameters(self, node: str) -> dict[str, float | str]:
+        """What the clip asks of the parameters of `camera`, `avatar_renderer` or `viewer`."""
+        view: dict[str, float | str] = {
+            'distance_m': self.view_distance_m,
+            'look_height_m': self.view_height_m,
+        }
+        attitude: dict[str, float | str] = {
+            'camera_pitch_deg': self.camera_pitch_deg,
+            'camera_roll_deg': self.camera_roll_deg,
+        }
+        asked: dict[str, dict[str, float | str]] = {
+            'camera': {'loop': 'pingpong', 'fov_y_deg': self.fov_y_deg},
+            'avatar_renderer': {**attitude, **view},
+            'viewer': view,
+        }
+        return asked[node]
 
 
 #: Named inputs. The first camera is calibrated (body_calibration.qca.txt), the second is a guess.
 DEMOS = {
-    'demo': DemoClip('body.mp4', 59.7, 18.2, 2.6),
-    'face': DemoClip('face.mp4', 45.0, 0.0, 0.0),
+    'demo': DemoClip('body.mp4', 59.7, 18.2, 2.6, 3.0, 0.95),
+    'face': DemoClip('face.mp4', 45.0, 0.0, 0.0, 1.1, 1.55),
 }
 
 

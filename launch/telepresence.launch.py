@@ -23,7 +23,7 @@ from launch.actions import (
 )
 from launch.event_handlers import OnProcessStart
 from launch.events import matches_action
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.event_handlers import OnStateTransition
 from launch_ros.events.lifecycle import ChangeState
@@ -74,9 +74,11 @@ def generate_launch_description() -> LaunchDescription:
                 )
                 for name, default, text in ARGUMENTS
             ),
-            # Raw images do not fit the middleware's default shared memory. Kilted and later read
-            # the first name, Humble and Jazzy the second.
-            SetEnvironmentVariable(profile_variable(), profile),
+            # Raw images do not fit the middleware's default shared memory. A profile of the
+            # user's own stays.
+            SetEnvironmentVariable(
+                profile_variable(), EnvironmentVariable(profile_variable(), default_value=profile)
+            ),
             OpaqueFunction(function=start),
         ]
     )
@@ -158,17 +160,17 @@ def apart(
     image['image/compressed'] = f'{value["image_topic"]}/compressed'
     nodes: list[LaunchDescriptionEntity] = []
     clip = DEMOS.get(value['input'])
+
+    def suited(node: str) -> dict[str, object]:
+        return clip.parameters(node) if clip else {}
+
     if value['input'] != 'topic':
-        played = {'loop': 'pingpong', 'fov_y_deg': clip.fov_y_deg} if clip else {}
-        camera = options('camera', {}, **played)
+        camera = options('camera', {}, **suited('camera'))
         # Always a string, also when it reads like a number (webcam 0).
         camera['arguments'] += ['-p', f"input:='{value['input']}'"]
         nodes.append(Node(**camera))
     tracker = options('body_tracker', image, image_transport=value['image_transport'])
     nodes.append(Node(**tracker))
-    tilt = {}
-    if clip:
-        tilt = {'camera_pitch_deg': clip.camera_pitch_deg, 'camera_roll_deg': clip.camera_roll_deg}
     renderer = LifecycleNode(
         **options(
             'avatar_renderer',
@@ -177,7 +179,7 @@ def apart(
             engine=value['engine'],
             width=width,
             height=height,
-            **tilt,
+            **suited('avatar_renderer'),
         )
     )
     nodes += [renderer, *activation(renderer)]
@@ -187,7 +189,8 @@ def apart(
             'avatar_image': 'avatar_renderer/image',
             'status': 'avatar_renderer/status',
         }
-        nodes.append(Node(**options('viewer', topics, width=width, height=height)))
+        size = {'width': width, 'height': height}
+        nodes.append(Node(**options('viewer', topics, **size, **suited('viewer'))))
     duration = float(value['duration'])
     if value['report']:
         status = {'status': 'avatar_renderer/status'}

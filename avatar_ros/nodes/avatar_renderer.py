@@ -59,6 +59,13 @@ class RendererParameters:
     distance_m: float = parameter(
         3.0, 'default view: from the avatar', low=0.2, high=100.0, dynamic=True
     )
+    look_height_m: float = parameter(
+        0.95,
+        'default view: height above the floor that is in its middle',
+        low=-1.0,
+        high=3.0,
+        dynamic=True,
+    )
     background: list[float] = parameter([0.16, 0.17, 0.19], 'red, green, blue in 0..1')
     rasterize_mode: str = parameter(
         'classic', 'antialiased for far views', choices=('classic', 'antialiased')
@@ -246,6 +253,7 @@ class AvatarRendererNode(LifecycleNode):
             elevation_deg=p.elevation_deg,
             distance_m=p.distance_m,
             fov_y_deg=p.fov_y_deg,
+            look_height_m=p.look_height_m,
         )
 
     # -- input -------------------------------------------------------------------------------

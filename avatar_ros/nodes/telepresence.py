@@ -101,10 +101,13 @@ class Telepresence:
         self.viewer: ViewerNode | None = None
         wired = options.input != 'topic'
         clip = DEMOS.get(options.input)
+
+        def suited(node: str) -> dict[str, float | str]:
+            return clip.parameters(node) if clip else {}
+
         if wired:
-            played = {'loop': 'pingpong', 'fov_y_deg': clip.fov_y_deg} if clip else {}
             self.camera = self._add(
-                CameraNode(**self._node_arguments(input=options.input, **played))
+                CameraNode(**self._node_arguments(input=options.input, **suited('camera')))
             )
         self.tracker = self._add(
             BodyTrackerNode(
@@ -120,8 +123,7 @@ class Telepresence:
                     engine=options.engine,
                     width=options.width,
                     height=options.height,
-                    camera_pitch_deg=clip.camera_pitch_deg if clip else None,
-                    camera_roll_deg=clip.camera_roll_deg if clip else None,
+                    **suited('avatar_renderer'),
                 ),
             )
         )
@@ -136,7 +138,10 @@ class Telepresence:
                 ViewerNode(
                     subscribe=False,
                     **self._node_arguments(
-                        port=options.port, width=options.width, height=options.height
+                        port=options.port,
+                        width=options.width,
+                        height=options.height,
+                        **suited('viewer'),
                     ),
                 )
             )

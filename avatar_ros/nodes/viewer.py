@@ -34,6 +34,10 @@ class ViewerParameters:
     width: int = parameter(512, 'pixels of the avatar view', low=16, high=4096)
     height: int = parameter(512, 'pixels of the avatar view', low=16, high=4096)
     fov_y_deg: float = parameter(40.0, 'of the avatar view', low=5.0, high=150.0)
+    distance_m: float = parameter(3.0, 'of the first view from the avatar', low=0.2, high=100.0)
+    look_height_m: float = parameter(
+        0.95, 'height above the floor in the middle of the view', low=-1.0, high=3.0
+    )
     avatar_frame: str = parameter('avatar', 'frame of the view requests; as in avatar_renderer')
 
 
@@ -101,6 +105,7 @@ class ViewerNode(Node):
                 elevation_deg=orbit['elevation'],
                 distance_m=orbit['distance'],
                 fov_y_deg=p.fov_y_deg,
+                look_height_m=p.look_height_m,
             )
         except ValueError as error:
             self.statistics.fail('views_refused', error)
@@ -152,6 +157,7 @@ class ViewerNode(Node):
 
     def _numbers(self) -> dict[str, object]:
         numbers: dict[str, object] = {
+            'distance': self.parameters.distance_m,
             'stages': self._stages,
             'problems': [f'{node}: {text}' for node, text in self._problems.items() if text],
         }
