@@ -166,6 +166,24 @@ def test_wrong_value_is_refused_by_name(launch_file, given, composed):
         started(launch_file, composed=composed, **given)
 
 
+@pytest.mark.parametrize('own', [None, '/mine.xml'])
+def test_sets_our_transport_profile_unless_the_user_has_one(launch_file, monkeypatch, own):
+    from launch.actions import SetEnvironmentVariable
+
+    from launch import LaunchContext
+
+    variable = launch_file.profile_variable()
+    monkeypatch.delenv(variable, raising=False)
+    if own is not None:
+        monkeypatch.setenv(variable, own)
+    monkeypatch.setattr(launch_file, 'CONFIG', 'config')
+    context = LaunchContext()
+    for action in launch_file.generate_launch_description().entities:
+        if isinstance(action, SetEnvironmentVariable):
+            action.execute(context)
+    assert context.environment[variable] == (own or 'config/fastdds_shm.xml')
+
+
 def test_renderer_is_activated_by_itself_only_the_first_time(launch_file):
     from launch.actions import RegisterEventHandler
     from launch_ros.event_handlers import OnStateTransition
