@@ -98,13 +98,20 @@ class RosLogHandler(logging.Handler):
 
 def forward_logs(node: Any) -> None:
     """Show what our libraries log under the node's name."""
+    release_logs()
+    package = logging.getLogger('avatar_ros')
+    package.addHandler(RosLogHandler(node.get_logger()))
+    package.setLevel(logging.INFO)
+    package.propagate = False
+
+
+def release_logs() -> None:
+    """Undo `forward_logs`."""
     package = logging.getLogger('avatar_ros')
     for handler in list(package.handlers):
         if isinstance(handler, RosLogHandler):
             package.removeHandler(handler)
-    package.addHandler(RosLogHandler(node.get_logger()))
-    package.setLevel(logging.INFO)
-    package.propagate = False
+    package.propagate = True
 
 
 def ignore_late_signals() -> None:

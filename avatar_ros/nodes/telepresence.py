@@ -28,7 +28,7 @@ from avatar_ros.nodes.avatar_renderer import AvatarRendererNode
 from avatar_ros.nodes.body_tracker import BodyTrackerNode
 from avatar_ros.nodes.camera import CameraNode
 from avatar_ros.nodes.reporter import ReporterNode
-from avatar_ros.nodes.runtime import forward_logs, ignore_late_signals, share_file
+from avatar_ros.nodes.runtime import forward_logs, ignore_late_signals, release_logs, share_file
 from avatar_ros.nodes.viewer import ViewerNode
 from avatar_ros.nodes.worker import Sink
 from avatar_ros.tracking import TrackerResult
@@ -226,6 +226,7 @@ class Telepresence:
             thread.join(timeout=3.0)
         for node in self._nodes:
             node.destroy_node()
+        release_logs()
 
 
 def _spin(executor: SingleThreadedExecutor) -> None:
