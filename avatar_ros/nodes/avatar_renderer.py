@@ -13,8 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
-from sensor_msgs.msg import CameraInfo
-from sensor_msgs.msg import Image as ImageMsg
 
 from avatar_ros.avatars import load_avatar
 from avatar_ros.avatars.player import Frame, Picture, Player, orbit_camera
@@ -24,10 +22,11 @@ from avatar_ros.geometry import Camera
 from avatar_ros.msg import AvatarStatus, ViewRequest
 from avatar_ros.msg import BodyPose as BodyPoseMsg
 from avatar_ros.msg import FaceExpression as FaceExpressionMsg
-from avatar_ros.nodes import images, messages, qos
+from avatar_ros.nodes import messages, qos
 from avatar_ros.nodes.health import DiagnosticsPublisher, Statistics
 from avatar_ros.nodes.parameters import declare, parameter
 from avatar_ros.nodes.runtime import run_node
+from avatar_ros.nodes.view_publishers import ViewPublishers
 from avatar_ros.nodes.worker import Sink, Worker
 from avatar_ros.render import select_engine
 
@@ -89,41 +88,6 @@ class Job:
 
     pose: BodyPose
     repeated: bool = False
-
-
-class ViewPublishers:
-    """image, camera_info and depth of one eye."""
-
-    def __init__(self, node: LifecycleNode, prefix: str, frame_id: str) -> None:
-        options = {'qos_overriding_options': qos.overridable()}
-        create = node.create_lifecycle_publisher
-        self._image = create(ImageMsg, f'~/{prefix}image', qos.VIEW, **options)
-        self._info = create(CameraInfo, f'~/{prefix}camera_info', qos.VIEW, **options)
-        self._depth = create(ImageMsg, f'~/{prefix}depth', qos.VIEW, **options)
-        self._frame_id = frame_id
-
-    def destroy(self, node: LifecycleNode) -> None:
-        """Take the topics off the graph."""
-        for publisher in (self._image, self._info, self._depth):
-            node.destroy_lifecycle_publisher(publisher)
-
-    def listened(self) -> bool:
-        """Somebody wants pictures."""
-        return bool(self._image.get_subscription_count()) or self.depth_listened()
-
-    def depth_listened(self) -> bool:
-        """Somebody wants depth."""
-        return bool(self._depth.get_subscription_count())
-
-    def publish(self, picture: Picture, stamp_ns: int) -> None:
-        """Send to those who listen, with the stamp of the pose that is shown."""
-        header = messages.header(stamp_ns, self._frame_id)
-        if self._image.get_subscription_count():
-            self._image.publish(images.image_message(picture.rgb, header))
-        if self._info.get_subscription_count():
-            self._info.publish(images.camera_info_message(picture.camera, header))
-        if picture.depth is not None and self._depth.get_subscription_count():
-            self._depth.publish(images.image_message(picture.depth, header))
 
 
 class AvatarRendererNode(LifecycleNode):
