@@ -27,11 +27,16 @@ _WITNESSES = [
     for side in SIDES
     for part in ('shoulder', 'elbow', 'hip', 'knee', 'ankle')
 ]
+_EARS = [BLAZEPOSE_INDEX[f'{side}_ear'] for side in SIDES]
+_FACE = list(range(BLAZEPOSE_INDEX['mouth_right'] + 1))  # the landmarks of the head come first
 _CLEARLY_BETTER = 0.6  # of the distance without a swap
 _MIN_JUMP = 0.12  # of the trunk's length in the picture
 _FACING_S = 0.15  # for so long it is remembered where the shoulders faced
 _TURNED = 0.5  # cosine: within 60 degrees of where they faced, or of the opposite
-_GIVE_IN_S = 2.0  # an estimator that insists for so long is believed
+#: An estimator that insists is believed: if most of what it said of late was called wrong, it is
+#: the guard that is wrong. Without doubt in between that takes `_MEMORY_S`.
+_MEMORY_S = 2.0
+_GIVE_IN_SHARE = 0.63
 
 
 class SideGuard:
@@ -47,7 +52,7 @@ class SideGuard:
         self._before: FloatArray | None = None
         self._facing: FloatArray = np.zeros(2)
         self._traded = False
-        self._traded_s = 0.0
+        self._traded_share = 0.0
 
     def __call__(self, body: BodyLandmarks, dt_s: float) -> BodyLandmarks:
         """The landmarks, with their sides traded back while the estimator has them traded."""
@@ -56,9 +61,10 @@ class SideGuard:
             or _turns_round(body, self._facing, traded=self._traded)
         ):
             self._traded = not self._traded
-        self._traded_s = self._traded_s + dt_s if self._traded else 0.0
-        if self._traded_s > _GIVE_IN_S:
-            self._traded, self._traded_s = False, 0.0
+        share = 1.0 - np.exp(-dt_s / _MEMORY_S)
+        self._traded_share += share * (float(self._traded) - self._traded_share)
+        if self._traded_share > _GIVE_IN_SHARE:
+            self._traded, self._traded_share = False, 0.0
             self._facing = np.zeros(2)
         if self._traded:
             self.corrected += 1
@@ -102,10 +108,13 @@ def _turns_round(body: BodyLandmarks, facing: FloatArray, *, traded: bool) -> bo
 
 
 def swap_sides(body: BodyLandmarks) -> BodyLandmarks:
-    """The same points with left and right trading names."""
+    """The same points with left and right trading names, and the face looking the other way."""
+    world = body.world[_SWAP]
+    ears = world[_EARS, 2].mean()
+    world[_FACE, 2] = 2 * ears - world[_FACE, 2]
     return replace(
         body,
         pixels=body.pixels[_SWAP],
-        world=body.world[_SWAP],
+        world=world,
         visibility=body.visibility[_SWAP],
     )
