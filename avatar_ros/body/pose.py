@@ -54,11 +54,15 @@ class BodyPose:
         return np.asarray(self.rotations[self.skeleton.index[joint]])
 
 
-def rest_pose(skeleton: Skeleton = SMPLX) -> BodyPose:
-    """The T-pose at the origin, with no confidence."""
+def rest_pose(skeleton: Skeleton = SMPLX, T_frame_root: FloatArray | None = None) -> BodyPose:
+    """The T-pose with no confidence, at the origin or with its root at `T_frame_root` (4, 4)."""
     joints = len(skeleton)
     return BodyPose(
-        skeleton, np.eye(4), np.tile(IDENTITY_QUAT, (joints, 1)), np.zeros(joints), source='rest'
+        skeleton,
+        np.eye(4) if T_frame_root is None else T_frame_root,
+        np.tile(IDENTITY_QUAT, (joints, 1)),
+        np.zeros(joints),
+        source='rest',
     )
 
 

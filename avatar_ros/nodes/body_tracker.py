@@ -174,7 +174,7 @@ class BodyTrackerNode(Node):
         result = self._tracker.process(rgb, camera, sample.stamp_ns)
         if self._tracker.resets != resets:
             self.statistics.count('resets')
-            self.get_logger().info('time jumped back, or nothing came for a while: tracking starts afresh')
+            self.get_logger().info('a jump back in time, or a long pause: tracking starts afresh')
         self._publish(result)
         self.statistics.info['image_size'] = f'{rgb.shape[1]}x{rgb.shape[0]}'
         self.statistics.time(

@@ -3,7 +3,7 @@
 """Images to poses: estimator, filters, inverse kinematics, and what to do when nobody is seen."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -140,6 +140,8 @@ class BodyTracker:
         self._stamp_ns = stamp_ns
         start = time.perf_counter()
         landmarks = self.estimator.estimate(rgb, camera)
+        if landmarks.body is not None:
+            landmarks = replace(landmarks, body=self.side_guard(landmarks.body, dt_s))
         estimated = time.perf_counter()
         face = self._face(landmarks.face, camera, stamp_ns, dt_s)
         pose = self._body(landmarks, camera, stamp_ns, dt_s)
@@ -159,7 +161,6 @@ class BodyTracker:
             if not np.isfinite(self._unseen_s):
                 self._person += 1
             self._unseen_s = 0.0
-            body = self.side_guard(body, dt_s)
             world = upright_where_unseen(body, self._smooth('body', body.world, dt_s))
             solved = self._ik(world, self._R_head, hips_seen=hips_seen(body))
             quats, confidence = solved.quats, _joint_confidence(body)
