@@ -40,7 +40,7 @@ setup: $(VENV)/.ready
 # The messages and the build are the only compiled parts: other sources take effect at once.
 $(VENV)/.ready: pyproject.toml constraints.txt setup.py package.xml CMakeLists.txt nodes.txt $(wildcard msg/*.msg)
 	@sh tools/check_system.sh $(PYTHON)
-	@echo "Setting up $(VENV): about 3 GB, a few minutes. Nothing outside this directory is changed."
+	@echo "Setting up $(VENV): about 3 GB, a few minutes, without output while pip downloads."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install -q -q --disable-pip-version-check -U 'pip>=24' 'setuptools>=77,<80' wheel
 	@echo "[1/3] torch"

@@ -16,7 +16,7 @@ fi
 machine=$(uname -m)
 if [ "$machine" != x86_64 ]; then
   echo "The ROS 2 wheels exist for x86_64 only, this is $machine. Install ROS 2 for it and build"
-  echo "this package with colcon (see 'On a machine with ROS 2' in README.md)."
+  echo "this package with colcon (see 'With ROS 2' in README.md)."
   exit 1
 fi
 "$python" -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv"

@@ -129,10 +129,10 @@ def orbit_camera(
 
     :raises ValueError: if the camera would stand inside the avatar or on the vertical axis.
     """
-    if not distance_m > 0.1 or not abs(elevation_deg) < 89.5:
+    if not (0.1 < distance_m <= 1000 and abs(elevation_deg) < 89.5 and abs(azimuth_deg) < 1e6):
         raise ValueError(
-            f'orbit: distance {distance_m} m and elevation {elevation_deg} degrees give no view; '
-            'expected more than 0.1 m and less than 89.5 degrees.'
+            f'orbit: distance {distance_m} m, elevation {elevation_deg} and azimuth {azimuth_deg} '
+            'degrees give no view; expected 0.1..1000 m, less than 89.5 degrees, a finite azimuth.'
         )
     azimuth, elevation = np.radians(azimuth_deg), np.radians(elevation_deg)
     target = np.array([0.0, 0.0, look_height_m])

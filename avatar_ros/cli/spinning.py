@@ -21,8 +21,14 @@ def spinning(make: Callable[[], N]) -> Iterator[tuple[N, threading.Event]]:
 
     rclpy.init(signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
     interrupted = threading.Event()
+
+    def stop() -> None:
+        interrupted.set()
+        if hasattr(node, 'stop'):  # it may be waiting for something
+            node.stop()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: interrupted.set())
+        signal.signal(number, lambda *_: stop())
     node: Any = None
     executor = None
     thread = None

@@ -272,7 +272,7 @@ class AvatarRendererNode(LifecycleNode):
         worker, last = self._worker, self._last_job
         still = time.monotonic() - self._last_pose_s > _STILL_S
         if worker is not None and last is not None and still:
-            worker.inbox.put(replace(last, repeated=True))
+            worker.inbox.put_if_empty(replace(last, repeated=True))
 
     def _refuse(self, topic: str, error: Exception) -> None:
         self.statistics.fail('messages_refused', f'{topic}: {error}')

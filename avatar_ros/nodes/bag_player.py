@@ -180,6 +180,10 @@ class BagPlayer(Node):
                 f'no frame for stamp {stamp_ns} within {_LOCKSTEP_TIMEOUT_S:g} s; going on'
             )
 
+    def stop(self) -> None:
+        """End whatever is being waited for."""
+        self._closing.set()
+
     def close(self) -> None:
         """Stop playing and release the bag."""
         self._closing.set()

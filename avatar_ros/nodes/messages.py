@@ -33,6 +33,8 @@ from avatar_ros.msg import FaceExpression as FaceExpressionMsg
 from avatar_ros.types import Array, FloatArray
 
 MAX_VIEW_SIDE = 8192
+MAX_VIEW_PIXELS = 20_000_000  # of all eyes of a request: more would stall everybody else
+MAX_METRES = 1000.0
 
 
 class MessageError(ValueError):
@@ -84,8 +86,10 @@ def _parse_quats(field: str, quaternions: Sequence[Quaternion]) -> FloatArray:
 def parse_pose(field: str, pose: Pose) -> FloatArray:
     """geometry_msgs/Pose -> (4, 4)."""
     position = np.array([pose.position.x, pose.position.y, pose.position.z])
-    if not np.isfinite(position).all():
-        raise MessageError(f'{field}.position is {position}; expected finite metres.')
+    if not (np.abs(position) <= MAX_METRES).all():
+        raise MessageError(
+            f'{field}.position is {position}; expected metres within {MAX_METRES:g} of the frame.'
+        )
     quat = _parse_quats(f'{field}.orientation', [pose.orientation])[0]
     return rigid(matrix_from_quat(quat), position)
 
@@ -278,6 +282,11 @@ def parse_view_request(message: ViewRequest) -> View:
         raise MessageError(
             f'ViewRequest asks for {message.width}x{message.height} pixels; expected 1..'
             f'{MAX_VIEW_SIDE} a side.'
+        )
+    if eyes * message.width * message.height > MAX_VIEW_PIXELS:
+        raise MessageError(
+            f'ViewRequest asks for {eyes} x {message.width}x{message.height} pixels; '
+            f'expected at most {MAX_VIEW_PIXELS} in all.'
         )
     tangents = np.asarray(message.tangent, dtype=float).reshape(eyes, 4)
     check_finite('ViewRequest.tangent', tangents)

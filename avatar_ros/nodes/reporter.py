@@ -40,6 +40,8 @@ class ReporterNode(Node):
         super().__init__('reporter', **kwargs)
         self.parameters = declare(self, ReporterParameters)
         self._lock = threading.Lock()
+        self.worth_writing = True
+        """False when the graph never ran: an earlier report is then left alone."""
         self._first_frame_s: float | None = None
         self._start_to_frame_s: float | None = None
         self._arrival_s: list[float] = []
@@ -70,7 +72,10 @@ class ReporterNode(Node):
         with self._lock:
             for status in message.status:
                 values = {item.key: item.value for item in status.values}
-                self._nodes[status.name.rsplit('/', 1)[-1]] = {**values, 'message': status.message}
+                # Only nodes of this graph: other robots have cameras and viewers too.
+                namespace, _, node = status.name.strip('/').rpartition('/')
+                if namespace == self.get_namespace().strip('/'):
+                    self._nodes[node] = {**values, 'message': status.message}
 
     def report(self) -> dict[str, Any]:
         """Everything known so far, ready for JSON."""
@@ -118,9 +123,15 @@ class ReporterNode(Node):
         return result
 
     def close(self) -> None:
-        """Write the report."""
-        result = self.write()
+        """Write the report, if there was anything to report."""
+        if not self.worth_writing:
+            return
+        result = self.report()
         print(summary(result), flush=True)
+        try:
+            self.write()
+        except OSError as error:
+            self.get_logger().error(f'the report was not written: {error}')
 
 
 def summary(result: dict[str, Any]) -> str:
@@ -154,13 +165,22 @@ def _rate(arrivals: list[float]) -> float:
     return round((len(arrivals) - 1) / (arrivals[-1] - arrivals[0]), 2)
 
 
+def _number(text: str) -> float:
+    """The number, or 0 where somebody else's diagnostics say something else."""
+    try:
+        value = float(text)
+    except ValueError:
+        return 0.0
+    return value if np.isfinite(value) else 0.0
+
+
 def _count(nodes: dict[str, dict[str, str]], node: str, name: str) -> int:
-    return int(nodes.get(node, {}).get(f'{name}_count', 0))
+    return int(_number(nodes.get(node, {}).get(f'{name}_count', '0')))
 
 
 def _refused(nodes: dict[str, dict[str, str]]) -> dict[str, int]:
     return {
-        f'{node}.{key.removesuffix("_count")}': int(value)
+        f'{node}.{key.removesuffix("_count")}': int(_number(value))
         for node, values in nodes.items()
         for key, value in values.items()
         if key.endswith(('_refused_count', '_failed_count', '_lost_count'))
@@ -174,7 +194,7 @@ def _stages(nodes: dict[str, dict[str, str]]) -> dict[str, dict[str, float]]:
             for quantile in ('p50', 'p95'):
                 if key.endswith(f'_{quantile}_ms'):
                     name = f'{node}.{key.removesuffix(f"_{quantile}_ms")}'
-                    stages.setdefault(name, {})[quantile] = float(value)
+                    stages.setdefault(name, {})[quantile] = _number(value)
     return stages
 
 

@@ -10,6 +10,7 @@ executor loses messages).
 
 import argparse
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -81,8 +82,15 @@ def arguments(args: list[str] | None = None) -> argparse.Namespace:
         options.width, options.height = int(width), int(height or width)
     except ValueError:
         parser.error(f'--size is {options.size!r}; expected pixels such as 512x512 or 512')
-    if options.duration < 0:
+    if not 0 <= options.duration <= threading.TIMEOUT_MAX:
         parser.error(f'--duration is {options.duration}; expected seconds, 0 for no end')
+    if not (0 < options.width <= 8192 and 0 < options.height <= 8192):
+        parser.error(f'--size is {options.size!r}; expected 1..8192 pixels a side')
+    report = Path(options.report or '.')
+    if options.report and (report.is_dir() or not os.access(report.parent, os.W_OK)):
+        parser.error(
+            f'--report {options.report} cannot be written; name a file in a writable folder'
+        )
     if options.params_file and not Path(options.params_file).is_file():
         parser.error(f'--params-file {options.params_file} does not exist')
     return options
@@ -96,6 +104,7 @@ class Telepresence:
         self._options = options
         self._ros_args = list(ros_args)
         self._nodes: list[Any] = []
+        self._started = False
         self._executors: list[tuple[SingleThreadedExecutor, threading.Thread]] = []
         self.camera: CameraNode | None = None
         self.viewer: ViewerNode | None = None
@@ -210,6 +219,7 @@ class Telepresence:
             )
             thread.start()
             self._executors.append((executor, thread))
+        self._started = True
         if self.camera is not None:
             self.camera.start()
 
@@ -219,8 +229,12 @@ class Telepresence:
             if node is not None:
                 node.diagnostics.publish()  # the last counts, for the report
         time.sleep(0.2)
+        self.reporter.worth_writing = self._started
         for node in self._nodes:
-            node.close()
+            try:
+                node.close()
+            except Exception as error:  # one that cannot end must not keep the others from it
+                node.get_logger().error(f'not closed cleanly: {error}')
         for executor, thread in self._executors:
             executor.shutdown()
             thread.join(timeout=3.0)

@@ -113,7 +113,8 @@ class ViewerNode(Node):
         self.statistics.count('views')
         for sink in self.view_sinks:
             sink(messages.View('viewer', p.avatar_frame, (camera,)))
-        if self._view.get_subscription_count():
+        # Whoever has it by reference listens to the topic as well.
+        if self._view.get_subscription_count() > len(self.view_sinks):
             self._view.publish(
                 messages.view_request_message(
                     (camera,),

@@ -28,6 +28,15 @@ class Latest(Generic[T]):
             self._condition.notify()
             return replaced
 
+    def put_if_empty(self, item: T) -> bool:
+        """Put the item in the box unless something newer waits there."""
+        with self._condition:
+            if self._item is not None:
+                return False
+            self._item = item
+            self._condition.notify()
+            return True
+
     def take(self, timeout_s: float | None = None) -> T | None:
         """The newest item, waiting for one; None when closed or out of time."""
         with self._condition:

@@ -10,13 +10,14 @@ queues. A picture is encoded once for all clients, and only while somebody watch
 import asyncio
 import json
 import logging
+import math
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from typing import Any
-from urllib.parse import urlsplit
 
+import cv2
 from aiohttp import WSMsgType, web
 
 from avatar_ros.streaming.jpeg import encode_jpeg
@@ -27,6 +28,7 @@ logger = logging.getLogger(__name__)
 CHANNELS = ('camera', 'avatar')
 _MAX_MESSAGE_BYTES = 1024
 _MAX_CLIENTS = 8
+_LOOPBACK = ('127.0.0.1', 'localhost', '::1')
 
 
 class ViewerServer:
@@ -117,8 +119,8 @@ class ViewerServer:
             site = web.TCPSite(runner, self.host, self.port)
             await site.start()
             self.port = runner.addresses[0][1]
-        except OSError as error:
-            self._error = error
+        except (OSError, ValueError) as error:  # a taken port, a name that is none
+            self._error = OSError(str(error))
             self._closing.set()
         self._started.set()
         await self._closing.wait()
@@ -131,6 +133,7 @@ class ViewerServer:
             client.news.set()
 
     async def _page(self, request: web.Request) -> web.Response:
+        self._check_host(request)
         page = files('avatar_ros.streaming') / 'page' / 'viewer.html'
         headers = {
             'Cache-Control': 'no-store',
@@ -140,13 +143,24 @@ class ViewerServer:
         }
         return web.Response(text=page.read_text(), content_type='text/html', headers=headers)
 
+    def _check_host(self, request: web.Request) -> None:
+        """On loopback only its own names count, so that no site can point its name here."""
+        name = request.host.rsplit(':', 1)[0].strip('[]')
+        if self.host in _LOOPBACK and name not in _LOOPBACK:
+            raise web.HTTPForbidden(text=f'this page is not called {name}')
+
     async def _live(self, request: web.Request) -> web.StreamResponse:
+        self._check_host(request)
         origin = request.headers.get('Origin', '')
-        if origin and urlsplit(origin).netloc != request.host:
+        if origin and origin.partition('://')[2] != request.host:
             raise web.HTTPForbidden(text='pages of other sites may not watch')
         if len(self._clients) >= _MAX_CLIENTS:
             raise web.HTTPServiceUnavailable(text=f'{_MAX_CLIENTS} pages are open already')
-        socket = web.WebSocketResponse(max_msg_size=_MAX_MESSAGE_BYTES, heartbeat=10.0)
+        socket = web.WebSocketResponse(
+            max_msg_size=_MAX_MESSAGE_BYTES,
+            heartbeat=10.0,
+            compress=False,  # JPEGs do not get smaller
+        )
         await socket.prepare(request)
         client = _Client(socket)
         self._clients.add(client)
@@ -164,11 +178,12 @@ class ViewerServer:
         try:
             view = json.loads(text)
             numbers = {key: float(view[key]) for key in ('azimuth', 'elevation', 'distance')}
-        except (ValueError, TypeError, KeyError) as error:
+            if not all(math.isfinite(value) for value in numbers.values()):
+                raise ValueError(f'{numbers} is not finite')
+            if self._on_view is not None:
+                self._on_view(numbers)
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             logger.warning('a page sent a view that is not valid: %s', error)
-            return
-        if self._on_view is not None:
-            self._on_view(numbers)
 
     async def _send(self, client: '_Client') -> None:
         while True:
@@ -182,7 +197,12 @@ class ViewerServer:
                 picture = self._pictures.get(channel)
                 if picture is None or client.sent.get(channel) == picture[0]:
                     continue
-                version, jpeg = await self._jpeg(channel)
+                try:
+                    version, jpeg = await self._jpeg(channel)
+                except (ValueError, cv2.error) as error:
+                    client.sent[channel] = picture[0]
+                    logger.error('a picture of %s was left out: %s', channel, error)
+                    continue
                 client.sent[channel] = version
                 await client.socket.send_bytes(bytes([number]) + jpeg)
 
