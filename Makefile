@@ -40,13 +40,13 @@ setup: $(VENV)/.ready
 # The messages and the build are the only compiled parts: other sources take effect at once.
 $(VENV)/.ready: pyproject.toml constraints.txt setup.py package.xml CMakeLists.txt nodes.txt $(wildcard msg/*.msg)
 	@sh tools/check_system.sh $(PYTHON)
-	@echo "Setting up $(VENV): about 3 GB, a few minutes, without output while pip downloads."
+	@echo "Setting up $(VENV): about 3 GB, a few minutes."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install -q -q --disable-pip-version-check -U 'pip>=24' 'setuptools>=77,<80' wheel
 	@echo "[1/3] torch"
-	@$(BIN)/pip install -q -q --disable-pip-version-check --progress-bar on -c constraints.txt torch==2.13.0
+	@$(BIN)/pip install --disable-pip-version-check -c constraints.txt torch==2.13.0
 	@echo "[2/3] ROS 2 wheels, MediaPipe and the rest; builds the messages"
-	@$(BIN)/pip install -q -q --disable-pip-version-check --progress-bar on -c constraints.txt -e '.[test]'
+	@$(BIN)/pip install --disable-pip-version-check -c constraints.txt -e '.[test]'
 	@echo "[3/3] compiling the render kernels"
 	@$(BIN)/python -m avatar_ros.cli.compile_kernels
 	@touch $@

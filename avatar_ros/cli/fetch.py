@@ -89,7 +89,7 @@ def _download(requirement: str, folder: Path) -> Path:
     command = [sys.executable, '-m', 'pip', 'download', '--no-deps', '--only-binary=:all:']
     command += ['--python-version', '3.11', '--implementation', 'cp']
     command += ['--platform', 'manylinux2014_x86_64', '--platform', 'any']
-    command += ['--disable-pip-version-check', '-q', '--progress-bar', 'on']
+    command += ['--disable-pip-version-check']
     result = subprocess.run(
         [*command, '-d', str(folder), requirement],
         stdout=None if sys.stdout.isatty() else subprocess.DEVNULL,

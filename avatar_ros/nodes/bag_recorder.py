@@ -140,7 +140,10 @@ class BagRecorder(Node):
         try:
             writer.close()
         except (OSError, sqlite3.Error, WriterError) as error:
-            self.get_logger().error(f'the end of {self.path} could not be written: {error}')
+            self.get_logger().error(
+                f'the end of {self.path} could not be written: {error}. '
+                '`ros2 bag reindex` may recover it.'
+            )
 
     def close(self) -> None:
         """Write the bag's end."""

@@ -100,8 +100,8 @@ class DiagnosticsPublisher:
     def publish(self) -> None:
         """Send the state as it is now."""
         s = self._statistics
-        values = {'rate_hz': f'{s.rate_hz():.2f}', **s.info}
-        values.update({f'{name}_count': str(n) for name, n in s.counts.items()})
+        values = {'rate_hz': f'{s.rate_hz():.2f}', **dict(s.info)}
+        values.update({f'{name}_count': str(n) for name, n in dict(s.counts).items()})
         for name, (p50, p95) in s.percentiles().items():
             values[f'{name}_p50_ms'], values[f'{name}_p95_ms'] = f'{p50:.3f}', f'{p95:.3f}'
         if s.error:

@@ -3,9 +3,11 @@
 """Pure builders and parsers for images and camera calibrations (see `messages`)."""
 
 import array
+import io
 
 import cv2
 import numpy as np
+import PIL.Image
 from cv_bridge import CvBridge
 from sensor_msgs.msg import CameraInfo, CompressedImage
 from sensor_msgs.msg import Image as ImageMsg
@@ -94,6 +96,7 @@ def parse_compressed_image(message: CompressedImage) -> Image:
             f'the JPEG is truncated ({data.size} bytes without an end marker); '
             'a network or a bridge cut it.'
         )
+    _check_size(data)
     bgr = cv2.imdecode(data, cv2.IMREAD_COLOR)
     if bgr is None:
         raise MessageError(
@@ -104,6 +107,20 @@ def parse_compressed_image(message: CompressedImage) -> Image:
 
 
 # -- cameras -----------------------------------------------------------------------------------
+
+
+def _check_size(data: Array) -> None:
+    """A small file may unpack to gigabytes: look at its header first."""
+    try:
+        width, height = PIL.Image.open(io.BytesIO(data.tobytes())).size
+    except PIL.Image.DecompressionBombError as error:
+        raise MessageError(f'{error} At most {MAX_PIXELS} pixels are taken.') from None
+    except (OSError, ValueError):
+        return  # OpenCV will say whether it is a picture
+    if width * height > MAX_PIXELS:
+        raise MessageError(
+            f'the image has {width}x{height} pixels; at most {MAX_PIXELS} are taken.'
+        )
 
 
 def camera_info_message(camera: Camera, message_header: Header) -> CameraInfo:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The quality-of-service profiles of our topics, each overridable from a parameter file."""
 
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 #: Sensor streams (images, camera_info, poses): late is worse than lost.
@@ -11,15 +11,8 @@ SENSOR = QoSProfile(
 )
 #: Rendered views and status: offered reliably, so that both kinds of subscriber connect.
 VIEW = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE)
-#: Requests of clients: every one arrives, the newest counts.
+#: Requests of clients: the newest counts.
 COMMAND = VIEW
-#: The last value for whoever comes late.
-LATCHED = QoSProfile(
-    history=HistoryPolicy.KEEP_LAST,
-    depth=1,
-    reliability=ReliabilityPolicy.RELIABLE,
-    durability=DurabilityPolicy.TRANSIENT_LOCAL,
-)
 
 
 def overridable() -> QoSOverridingOptions:

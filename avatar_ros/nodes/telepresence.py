@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import rclpy
+from rclpy.exceptions import NameValidationException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.utilities import remove_ros_args
@@ -265,7 +266,7 @@ def main(args: list[str] | None = None) -> int:
         if graph.viewer is not None:
             print(f'\n  Open {graph.viewer.url} in a browser. Ctrl-C ends.\n', flush=True)
         done.wait(options.duration or None)
-    except (ValueError, RuntimeError, OSError) as error:
+    except (ValueError, RuntimeError, OSError, NameValidationException) as error:
         print(f'telepresence: {error}', file=sys.stderr)
         return 1
     finally:

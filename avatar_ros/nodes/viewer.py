@@ -173,7 +173,7 @@ class ViewerNode(Node):
                 f'{status.avatar}: {status.gaussians} Gaussians, '
                 f'{status.width}x{status.height}, {status.engine}'
             )
-            if len(arrivals) > 1:
+            if len(arrivals) > 1 and time.monotonic() - arrivals[-1] < 2.0:
                 numbers['fps'] = (len(arrivals) - 1) / max(arrivals[-1] - arrivals[0], 1e-3)
         return numbers
 

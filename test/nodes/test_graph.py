@@ -410,3 +410,48 @@ def test_camera_that_disappears_is_reported_and_taken_up_again(ros, tmp_path):
     assert 'cannot be opened' in camera.statistics.error
     write_video(path)
     assert wait_for(lambda: camera.statistics.counts['frames'] > 3)
+
+
+def test_absurd_position_is_refused_like_nan():
+    message = messages.body_pose_message(standing(1))
+    for x in (1e6, 1e30, -2000.0):
+        message.root.position.x = x
+        with pytest.raises(messages.MessageError, match=r'position'):
+            messages.parse_body_pose(message)
+
+
+def test_view_of_too_many_pixels_is_refused():
+    cameras = [orbit_camera(8192, 8192)] * 2
+    message = messages.view_request_message(cameras, client_id='x', frame_id='avatar', stamp_ns=0)
+    with pytest.raises(messages.MessageError, match='in all'):
+        messages.parse_view_request(message)
+
+
+def test_view_does_not_push_out_a_pose_that_waits():
+    from avatar_ros.nodes.worker import Latest
+
+    box: Latest[str] = Latest()
+    box.put('new pose')
+    assert not box.put_if_empty('old pose, new view')
+    assert box.take() == 'new pose'
+    assert box.put_if_empty('old pose, new view')
+
+
+def test_report_survives_foreign_diagnostics_and_counts_only_its_own_nodes(ros, tmp_path):
+    from diagnostic_msgs.msg import KeyValue
+
+    from avatar_ros.nodes.reporter import ReporterNode
+
+    path = tmp_path / 'r.json'
+    reporter = ros.add(
+        ReporterNode(namespace='/us', cli_args=['--ros-args', '-p', f'report:={path}'])
+    )
+    for name, value in (('other/camera', '77'), ('us/camera', '5'), ('us/viewer', 'n/a')):
+        status = DiagnosticStatus(name=name)
+        status.values = [
+            KeyValue(key='frames_count', value=value),
+            KeyValue(key='x_p50_ms', value='-'),
+        ]
+        reporter._on_diagnostics(DiagnosticArray(status=[status]))
+    assert reporter.write()['frames_in'] == 5
+    assert path.exists()

@@ -240,3 +240,11 @@ def test_status_has_parallel_stages():
     assert list(back.stage) == ['a', 'b']
     assert list(back.stage_ms) == [1.0, 2.5]
     assert isinstance(back, msg.AvatarStatus)
+
+
+def test_small_file_that_unpacks_to_a_huge_picture_is_refused_before_it_is_unpacked():
+    ok, png = cv2.imencode('.png', np.zeros((9000, 9000), np.uint8))
+    assert ok
+    message = CompressedImage(format='png', data=array.array('B', png.tobytes()))
+    with pytest.raises(MessageError, match='9000x9000'):
+        images.parse_compressed_image(message)

@@ -150,3 +150,44 @@ def test_stop_leaves_no_thread(views):
     server.start()
     server.stop()
     assert wait_for(lambda: {t.name for t in threading.enumerate()} <= before, 5)
+
+
+def test_other_names_for_this_machine_are_refused_on_loopback(server):
+    async def rebind():
+        async with aiohttp.ClientSession() as session:
+            headers = {'Host': 'evil.example:80', 'Origin': 'http://evil.example:80'}
+            async with session.get(server.url, headers=headers) as page:
+                status = page.status
+            with pytest.raises(aiohttp.WSServerHandshakeError) as error:
+                await connect(session, server, headers=headers)
+            return status, error.value.status
+
+    assert run(rebind()) == (403, 403)
+
+
+def test_views_that_are_not_finite_are_ignored(server, views):
+    async def send():
+        async with aiohttp.ClientSession() as session:
+            socket = await connect(session, server)
+            for value in ('NaN', '1e999', '-Infinity', '1' * 400, '[' * 900):
+                await socket.send_str(f'{{"azimuth": {value}, "elevation": 1, "distance": 3}}')
+            await socket.send_str('{"azimuth": 1, "elevation": 2, "distance": 3}')
+            await asyncio.to_thread(wait_for, lambda: views)
+
+    run(send())
+    assert views == [{'azimuth': 1.0, 'elevation': 2.0, 'distance': 3.0}]
+
+
+def test_picture_that_cannot_be_encoded_does_not_stop_the_page(server):
+    async def watch():
+        async with aiohttp.ClientSession() as session:
+            socket = await connect(session, server)
+            await asyncio.to_thread(wait_for, server.watched)
+            server.show('avatar', np.zeros((70_000, 2, 3), np.uint8))
+            await asyncio.sleep(0.3)
+            server.show('avatar', picture(50))
+            while (message := await socket.receive(timeout=5)).type != aiohttp.WSMsgType.BINARY:
+                pass
+            return message.data[0]
+
+    assert run(watch()) == 1
