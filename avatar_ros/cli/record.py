@@ -6,8 +6,6 @@ import argparse
 import time
 from pathlib import Path
 
-from avatar_ros.cli.spinning import spinning
-
 HELP = 'record topics of the running graph into a rosbag2'
 EPILOG = """\
 examples:
@@ -41,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from avatar_ros.nodes.bag_recorder import DEFAULT_TOPICS, BagRecorder
+    from avatar_ros.nodes.spinning import spinning
 
     def make() -> BagRecorder:
         topics = args.topics or list(DEFAULT_TOPICS)

@@ -5,8 +5,6 @@
 import argparse
 from pathlib import Path
 
-from avatar_ros.cli.spinning import spinning
-
 HELP = 'play a rosbag2 into the running graph'
 EPILOG = """\
 examples:
@@ -52,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from avatar_ros.nodes.bag_player import BagPlayer, PlayOptions
+    from avatar_ros.nodes.spinning import spinning
 
     options = PlayOptions(
         rate=args.rate,

@@ -8,19 +8,18 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+
 N = TypeVar('N')
 
 
 @contextlib.contextmanager
 def spinning(make: Callable[[], N]) -> Iterator[tuple[N, threading.Event]]:
     """The node, spun by a thread, and an event that Ctrl-C sets; closes everything at the end."""
-    import rclpy
-    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-
-    import avatar_ros.nodes  # noqa: F401  (prepares the environment that rclpy reads)
-
     rclpy.init(signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
     interrupted = threading.Event()
+    node: Any = None
 
     def stop() -> None:
         interrupted.set()
@@ -29,7 +28,6 @@ def spinning(make: Callable[[], N]) -> Iterator[tuple[N, threading.Event]]:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop())
-    node: Any = None
     executor = None
     thread = None
     try:
