@@ -36,8 +36,8 @@ _HAND = {
 #: person leans 5 to 9 degrees towards it (walk, dance); from 20 degrees above, between 2 towards
 #: and 3 away. The angle is not known here, so this is a middle way.
 _R_LEAN = matrix_from_rotvec([np.radians(-5.0), 0.0, 0.0])
-#: Depth is the model's weak side: a little less of it errs less (benchmarks.tracking: real video
-#: 1 mm better, renders the same).
+#: Depth is the model's weak side: a little less of it erred less when shares were compared by hand
+#: on the data of benchmarks.tracking (real video 1 mm better, renders the same).
 _DEPTH_SHARE = 0.9
 #: Hands smaller than this many pixels give noise, not fingers.
 MIN_HAND_PX = 56
