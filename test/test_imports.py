@@ -16,6 +16,7 @@ MAY_USE = {
     'avatars': {'geometry', 'body', 'gaussians', 'render'},
     'tracking': {'geometry', 'body'},
     'streaming': {'geometry'},
+    'training': {'geometry', 'body', 'gaussians', 'render', 'avatars', 'tracking'},
 }
 TOP_LEVEL = {'types', 'assets', 'machine'}
 ROS = ('rclpy', 'ament_index_python', 'cv_bridge', 'rosidl_runtime_py')
