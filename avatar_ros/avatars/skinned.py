@@ -21,7 +21,7 @@ from avatar_ros.body.lbs import forward_kinematics, skin_points_torch, skinning_
 from avatar_ros.body.pose import IDENTITY_QUAT
 from avatar_ros.gaussians import Gaussians
 from avatar_ros.gaussians.spherical_harmonics import evaluate_sh, rgb_from_sh0
-from avatar_ros.geometry import quat_from_matrix, quat_from_rotvec, quat_multiply
+from avatar_ros.geometry import quat_from_matrix, quat_from_rotvec, quat_multiply, torch_rotations
 from avatar_ros.types import Array, FloatArray
 
 #: How far an eye turns at a full ``eyeLook`` weight, in radians; the free body's eyes turn so.
@@ -133,7 +133,9 @@ class SkinnedAvatar:
         sign = torch.where((turn * turn[:, :1]).sum(-1, keepdim=True) < 0, -1.0, 1.0)
         turn = torch.nn.functional.normalize((weights[..., None] * sign * turn).sum(1), dim=-1)
         self._posed = posed, turn
-        return Gaussians(posed, _quat_multiply_torch(turn, quats), scales, opacities, shown)
+        return Gaussians(
+            posed, torch_rotations.quat_multiply(turn, quats), scales, opacities, shown
+        )
 
     @property
     def view_dependent(self) -> bool:
@@ -155,7 +157,7 @@ class SkinnedAvatar:
         back = turns * torch.tensor([1.0, -1.0, -1.0, -1.0]).to(means)
         return torch.stack(
             [
-                evaluate_sh(coefficients, _rotate_torch(back, means - position))
+                evaluate_sh(coefficients, torch_rotations.quat_rotate(back, means - position))
                 for position in torch.as_tensor(np.atleast_2d(camera_positions)).to(means)
             ]
         )
@@ -275,19 +277,6 @@ def _drives(expression: FaceExpression | None, basis: str) -> bool:
 
 def _float32(tensor: Tensor) -> Array:
     return np.ascontiguousarray(tensor.detach().cpu().numpy(), dtype=np.float32)
-
-
-def _quat_multiply_torch(a: Tensor, b: Tensor) -> Tensor:
-    aw, av, bw, bv = a[..., :1], a[..., 1:], b[..., :1], b[..., 1:]
-    w = aw * bw - (av * bv).sum(-1, keepdim=True)
-    return torch.cat([w, aw * bv + bw * av + torch.linalg.cross(av, bv)], dim=-1)
-
-
-def _rotate_torch(quat: Tensor, vectors: Tensor) -> Tensor:
-    w, v = quat[..., :1], quat[..., 1:]
-    t = 2 * torch.linalg.cross(v, vectors)
-    result: Tensor = vectors + w * t + torch.linalg.cross(v, t)
-    return result
 
 
 @numba.njit(fastmath=True, nogil=True, cache=True, error_model='numpy')
