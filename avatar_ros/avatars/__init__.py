@@ -8,13 +8,9 @@ from pathlib import Path
 import torch
 
 from avatar_ros.avatars.avatar import Avatar, avatar_path, shipped_avatars
-from avatar_ros.avatars.bundle import (
-    Bundle,
-    BundleError,
-    ExpressionBasis,
-    load_bundle,
-    save_bundle,
-)
+from avatar_ros.avatars.bundle import Bundle, ExpressionBasis, load_bundle, save_bundle
+from avatar_ros.avatars.bundle_files import BundleError
+from avatar_ros.avatars.pose_basis import PoseBasis
 from avatar_ros.avatars.skinned import SkinnedAvatar
 
 __all__ = [
@@ -22,6 +18,7 @@ __all__ = [
     'Bundle',
     'BundleError',
     'ExpressionBasis',
+    'PoseBasis',
     'SkinnedAvatar',
     'avatar_path',
     'load_avatar',

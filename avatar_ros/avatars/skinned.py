@@ -1,12 +1,13 @@
 # Copyright 2026 Avatar ROS developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Gaussians that follow a skeleton and a face: expression basis, then linear blend skinning.
+"""Gaussians that follow a skeleton and a face: pose and expression basis, then skinning.
 
 Two engines with the same results: numba in place for live use on a CPU, torch for CUDA and as
 the twin that tests compare with.
 """
 
+import math
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -20,7 +21,7 @@ from avatar_ros.body import BodyPose, FaceExpression
 from avatar_ros.body.lbs import forward_kinematics, skin_points_torch, skinning_transforms
 from avatar_ros.body.pose import IDENTITY_QUAT
 from avatar_ros.gaussians import Gaussians
-from avatar_ros.gaussians.spherical_harmonics import evaluate_sh, rgb_from_sh0
+from avatar_ros.gaussians.spherical_harmonics import evaluate_sh, evaluate_sh_into, rgb_from_sh0
 from avatar_ros.geometry import quat_from_matrix, quat_from_rotvec, quat_multiply, torch_rotations
 from avatar_ros.types import Array, FloatArray
 
@@ -64,14 +65,22 @@ class SkinnedAvatar:
         self._skin_joints = np.ascontiguousarray(bundle.skin_joints)
         self._skin_weights = np.ascontiguousarray(bundle.skin_weights, dtype=np.float32)
         self._posed = torch.from_numpy(self._means), torch.from_numpy(self._turns)
+        self._from_canonical = _from_canonical(bundle)
+        #: Of the last pose from the nearest training pose, in radians; NaN if that is unknown.
+        self.pose_distance = math.nan
+        basis = bundle.pose_basis
+        self._change = np.zeros((4, 0 if basis is None else n, 3), np.float32)
+        self._pose_rows = bundle.skeleton.rows(() if basis is None else basis.joints)
+        self._rest_log_scales = np.log(_float32(g.scales).clip(1e-9))
         shown = rgb_from_sh0(g.colors[:, 0])
         self._result = Gaussians(
             means=torch.from_numpy(self._means),
             quats=torch.from_numpy(self._quats),
-            scales=g.scales.float().contiguous(),
+            scales=g.scales.float().clone(),
             opacities=g.opacities.float().contiguous(),
-            colors=shown.clamp(0, 1).float().contiguous(),
+            colors=shown.clamp(0, 1).float().clone(),
         )
+        self._rest_colors = _float32(shown)
 
     @property
     def name(self) -> str:
@@ -91,6 +100,7 @@ class SkinnedAvatar:
         if self.device.type != 'cpu':
             return self.deform_torch(pose, expression)
         A, turns = self.joint_motion(pose, expression)
+        self._change_by_pose(pose)
         weights = self.expression_weights(expression)
         used = np.flatnonzero(weights)
         self._offset[:] = 0
@@ -103,6 +113,7 @@ class SkinnedAvatar:
             self._rest_quats,
             self._index,
             self._offset,
+            self._change,
             self._skin_joints,
             self._skin_weights,
             A.astype(np.float32),
@@ -113,6 +124,19 @@ class SkinnedAvatar:
         )
         self._posed = self._result.means, torch.from_numpy(self._turns)
         return self._result
+
+    def _change_by_pose(self, pose: BodyPose) -> None:
+        """Fill the pose basis's change, and the scales and colours that follow from it."""
+        basis = self.bundle.pose_basis
+        if basis is None:
+            return
+        quats = self._rotations(pose)[self._pose_rows]
+        self.pose_distance = basis.distance(quats)
+        basis.add_into(quats, self._change)
+        scales, colors = self._result.scales.numpy(), self._result.colors.numpy()
+        np.exp(self._rest_log_scales + self._change[1], out=scales)
+        np.add(self._rest_colors, self._change[3], out=colors)
+        np.clip(colors, 0, 1, out=colors)
 
     def deform_torch(self, pose: BodyPose, expression: FaceExpression | None = None) -> Gaussians:
         """The same by torch on `device`, into new tensors."""
@@ -128,6 +152,13 @@ class SkinnedAvatar:
         )
         offset = torch.einsum('k,kmc->mc', amount * scale, basis.float())
         means = means.index_add(0, index, offset)
+        if self.bundle.pose_basis is not None:
+            change = self._change_torch(pose)
+            means, scales = means + change[0], scales * torch.exp(change[1])
+            turn = torch.cat([torch.ones_like(change[2, :, :1]), change[2] / 2], dim=1)
+            quats = torch_rotations.quat_multiply(turn, quats)
+            shown = (self._on_device[-1] + change[3]).clamp(0, 1)
+            self._color_change = change[3]
         posed, _ = skin_points_torch(means, joints, weights, A)
         turn = turns[joints.long()]
         sign = torch.where((turn * turn[:, :1]).sum(-1, keepdim=True) < 0, -1.0, 1.0)
@@ -136,6 +167,24 @@ class SkinnedAvatar:
         return Gaussians(
             posed, torch_rotations.quat_multiply(turn, quats), scales, opacities, shown
         )
+
+    def _change_torch(self, pose: BodyPose) -> Tensor:
+        """(4, N, 3) by the pose basis, on `device`."""
+        basis = self.bundle.pose_basis
+        assert basis is not None
+        quats = self._rotations(pose)[self._pose_rows]
+        self.pose_distance = basis.distance(quats)
+        values, scale = self._basis_on_device
+        amount = torch.from_numpy(basis.coefficients(quats)).to(self.device)
+        steps = (amount[:, None] * scale).T
+        return torch.einsum('gk,gknc->gnc', steps, values.float())
+
+    @cached_property
+    def _basis_on_device(self) -> tuple[Tensor, Tensor]:
+        basis = self.bundle.pose_basis
+        assert basis is not None
+        values, scale = torch.from_numpy(basis.values), torch.from_numpy(basis.scale)
+        return values.to(self.device), scale.to(self.device)
 
     @property
     def view_dependent(self) -> bool:
@@ -153,14 +202,36 @@ class SkinnedAvatar:
         body. Only bundles with `sh_degree` above 0 need it.
         """
         means, turns = self._posed
+        eyes = torch.as_tensor(np.atleast_2d(camera_positions)).to(means)
+        if self.device.type == 'cpu':
+            return self._colors_numba(eyes.numpy().astype(np.float32))
         coefficients = self.bundle.gaussians.colors.to(means)
-        back = turns * torch.tensor([1.0, -1.0, -1.0, -1.0]).to(means)
-        return torch.stack(
-            [
-                evaluate_sh(coefficients, torch_rotations.quat_rotate(back, means - position))
-                for position in torch.as_tensor(np.atleast_2d(camera_positions)).to(means)
-            ]
-        )
+        back = torch_rotations.quat_conjugate(turns)
+        seen = [
+            evaluate_sh(coefficients, torch_rotations.quat_rotate(back, means - eye))
+            for eye in eyes
+        ]
+        colors = torch.stack(seen)
+        if self.bundle.pose_basis is not None:
+            colors = (colors + self._color_change).clamp_min(0)
+        return colors
+
+    def _colors_numba(self, eyes: Array) -> Tensor:
+        means, turns = (t.numpy() for t in self._posed)
+        colors = np.empty((len(eyes), len(means), 3), np.float32)
+        away = np.empty_like(means)
+        origin = np.zeros(3, np.float32)
+        for eye, out in zip(eyes, colors, strict=True):
+            _canonical_view(means, turns, eye, away)
+            evaluate_sh_into(self._coefficients, away, origin, out)
+            if self.bundle.pose_basis is not None:
+                np.add(out, self._change[3], out=out)
+                np.maximum(out, 0, out=out)
+        return torch.from_numpy(colors)
+
+    @cached_property
+    def _coefficients(self) -> Array:
+        return _float32(self.bundle.gaussians.colors)
 
     def expression_weights(self, expression: FaceExpression | None) -> FloatArray:
         """Weights (K,) of the bundle's basis; zeros for a face that is not seen."""
@@ -185,8 +256,7 @@ class SkinnedAvatar:
 
     def joint_positions(self, pose: BodyPose) -> FloatArray:
         """Joints (J, 3) of the bundle's skeleton in the frame of the pose."""
-        A, _ = self.joint_motion(pose, None)
-        return np.asarray(np.einsum('jab,jb->ja', A[:, :, :3], self._rest_joints) + A[:, :, 3])
+        return np.asarray(self._joint_transforms(pose, None)[:, :3, 3])
 
     def ground_height(self, pose: BodyPose, up: FloatArray | None = None) -> float:
         """Height along `up` (default y) of the lowest point of the feet, in metres."""
@@ -198,22 +268,36 @@ class SkinnedAvatar:
     def joint_motion(
         self, pose: BodyPose, expression: FaceExpression | None
     ) -> tuple[FloatArray, FloatArray]:
-        """How the joints carry points (J, 3, 4), and how they turn (J, 4) wxyz."""
-        skeleton, rest = self.bundle.skeleton, self._rest_joints
+        """How joints carry canonical points (J, 3, 4), and how they turn them (J, 4) wxyz."""
+        T = self._joint_transforms(pose, expression)
+        A, turns = skinning_transforms(T, self._rest_joints), quat_from_matrix(T[:, :3, :3])
+        if self._from_canonical is None:
+            return A, turns
+        back, back_turns = self._from_canonical
+        A[:, :, 3] += np.einsum('jab,jb->ja', A[:, :, :3], back[:, :, 3])
+        A[:, :, :3] = A[:, :, :3] @ back[:, :, :3]
+        return A, quat_multiply(turns, back_turns)
+
+    def _joint_transforms(self, pose: BodyPose, expression: FaceExpression | None) -> FloatArray:
+        """Joints (J, 4, 4) in the frame of the pose."""
+        rotations = self._rotations(pose)
+        self._pose_face(rotations, expression)
+        if not (np.isfinite(rotations).all() and np.isfinite(pose.T_frame_root).all()):
+            raise ValueError('pose is not finite; drop the sample that it comes from.')
+        root = np.asarray(pose.T_frame_root, float)
+        return forward_kinematics(self.bundle.skeleton, self._rest_joints, rotations, root)
+
+    def _rotations(self, pose: BodyPose) -> FloatArray:
+        """Quaternions (J, 4) of the bundle's skeleton; joints that the pose lacks are at rest."""
         if len(pose.rotations) != len(pose.skeleton):
             raise ValueError(
                 f'pose has {len(pose.rotations)} rotations; skeleton {pose.skeleton.name!r} '
                 f'needs {len(pose.skeleton)}.'
             )
-        rotations = np.tile(IDENTITY_QUAT, (len(skeleton), 1))
+        rotations = np.tile(IDENTITY_QUAT, (len(self.bundle.skeleton), 1))
         mine, theirs = self._map_from(pose)
         rotations[mine] = np.asarray(pose.rotations, dtype=float)[theirs]
-        self._pose_face(rotations, expression)
-        if not (np.isfinite(rotations).all() and np.isfinite(pose.T_frame_root).all()):
-            raise ValueError('pose is not finite; drop the sample that it comes from.')
-        T = forward_kinematics(skeleton, rest, rotations, np.asarray(pose.T_frame_root, float))
-        turns = quat_from_matrix(T[:, :3, :3])
-        return skinning_transforms(T, rest), turns
+        return rotations
 
     def _map_from(self, pose: BodyPose) -> tuple[Array, Array]:
         skeleton = self.bundle.skeleton
@@ -271,6 +355,18 @@ def eye_rotation(expression: FaceExpression, side: str) -> FloatArray:
     return quat_multiply(yaw, pitch)
 
 
+def _from_canonical(bundle: Bundle) -> tuple[FloatArray, FloatArray] | None:
+    """What carries points of the canonical pose back to the T-pose, as `joint_motion` gives it."""
+    if bundle.canonical is None:
+        return None
+    rest = bundle.rest_joints.astype(float)
+    T = forward_kinematics(bundle.skeleton, rest, bundle.canonical.astype(float))
+    A = np.tile(np.eye(4), (len(rest), 1, 1))
+    A[:, :3] = skinning_transforms(T, rest)
+    inverse = np.asarray(np.linalg.inv(A)[:, :3], dtype=np.float64)
+    return inverse, quat_from_matrix(inverse[:, :, :3])
+
+
 def _drives(expression: FaceExpression | None, basis: str) -> bool:
     return expression is not None and expression.confidence > 0 and expression.basis == basis
 
@@ -294,11 +390,25 @@ def _add_actions(basis: Array, used: Array, steps: Array, out: Array) -> None:
 
 
 @numba.njit(fastmath=True, nogil=True, cache=True, error_model='numpy')
+def _canonical_view(means: Array, turns: Array, eye: Array, away: Array) -> None:
+    """Fill `away` (N, 3): from the eye to each mean, turned back into the canonical pose."""
+    for i in range(means.shape[0]):
+        x, y, z = means[i, 0] - eye[0], means[i, 1] - eye[1], means[i, 2] - eye[2]
+        w, a, b, c = turns[i, 0], -turns[i, 1], -turns[i, 2], -turns[i, 3]
+        two = np.float32(2)
+        p, q, r = two * (b * z - c * y), two * (c * x - a * z), two * (a * y - b * x)
+        away[i, 0] = x + w * p + b * r - c * q
+        away[i, 1] = y + w * q + c * p - a * r
+        away[i, 2] = z + w * r + a * q - b * p
+
+
+@numba.njit(fastmath=True, nogil=True, cache=True, error_model='numpy')
 def _skin(
     rest_means: Array,
     rest_quats: Array,
     index: Array,
     offset: Array,
+    change: Array,
     joints: Array,
     weights: Array,
     A: Array,
@@ -318,6 +428,10 @@ def _skin(
             y += offset[m, 1]
             z += offset[m, 2]
             m += 1
+        if change.shape[1]:
+            x += change[0, i, 0]
+            y += change[0, i, 1]
+            z += change[0, i, 2]
         ox = oy = oz = np.float32(0)
         w = a = b = c = np.float32(0)
         first = turns[joints[i, 0]]
@@ -353,6 +467,16 @@ def _skin(
         ra = rest_quats[i, 1]
         rb = rest_quats[i, 2]
         rc = rest_quats[i, 3]
+        if change.shape[1]:
+            # Not of unit length: rasterizers normalise.
+            ha = np.float32(0.5) * change[2, i, 0]
+            hb = np.float32(0.5) * change[2, i, 1]
+            hc = np.float32(0.5) * change[2, i, 2]
+            tw = rw - ha * ra - hb * rb - hc * rc
+            ta = ra + ha * rw + hb * rc - hc * rb
+            tb = rb - ha * rc + hb * rw + hc * ra
+            rc = rc + ha * rb - hb * ra + hc * rw
+            rw, ra, rb = tw, ta, tb
         quats[i, 0] = w * rw - a * ra - b * rb - c * rc
         quats[i, 1] = w * ra + a * rw + b * rc - c * rb
         quats[i, 2] = w * rb - a * rc + b * rw + c * ra

@@ -72,7 +72,7 @@ def test_plain_rgb_is_not_saved_as_harmonics(tmp_path, bundle):
     ('field', 'value', 'expected'),
     [
         ('format', 'something else', 'avatar_ros.bundle'),
-        ('version', 2, 'version'),
+        ('version', 3, 'version'),
         ('version', True, 'version'),
         ('kind', 'neural', 'skinned_gaussians'),
         ('skeleton', 'octopus', 'smplx'),
