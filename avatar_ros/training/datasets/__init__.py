@@ -1,0 +1,49 @@
+# Copyright 2026 Avatar ROS developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""Loaders of captures: our own folder, and ZJU-MoCap and H36M as preprocessed by ARAH."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from avatar_ros.training.capture import Capture, CaptureError
+from avatar_ros.training.datasets.directory import load_directory
+from avatar_ros.training.datasets.pictures import read_picture
+
+__all__ = ['check_shots', 'load_capture']
+
+
+def load_capture(path: str | Path, body_model: str | Path | None = None) -> Capture:
+    """The capture in a folder.
+
+    :raises CaptureError: if there is none that we know.
+    """
+    folder = Path(path).expanduser()
+    if (folder / 'poses.npz').exists():
+        return load_directory(folder, body_model)
+    raise CaptureError(
+        f'{folder}: no capture; expected poses.npz, cameras.json, images/ and masks/ '
+        '(docs/captures.md).'
+    )
+
+
+def check_shots(capture: Capture) -> Capture:
+    """The capture without the pictures that cannot be used; they are listed as skipped.
+
+    :raises CaptureError: if none is left to train on.
+    """
+    bad: dict[int, str] = {}
+    for i, shot in enumerate(capture.shots):
+        try:
+            read_picture(shot, 64)
+        except CaptureError as error:
+            bad[i] = str(error)
+    splits = {
+        name: tuple(row for row in rows if row not in bad) for name, rows in capture.splits.items()
+    }
+    if not splits.get('train'):
+        raise CaptureError(
+            f'{capture.name}: none of the {len(capture.splits.get("train", ()))} training '
+            f'pictures can be used; the first: {next(iter(bad.values()), "there are none")}'
+        )
+    return replace(capture, splits=splits, skipped=(*capture.skipped, *bad.values()))
