@@ -1,7 +1,7 @@
 # Copyright 2026 Avatar ROS developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Reading one picture of a capture: composited, undistorted, cropped and scaled, with its camera."""
+"""Reading a picture of a capture: composited, undistorted, cropped, scaled, with its camera."""
 
 from dataclasses import dataclass, replace
 
@@ -67,9 +67,7 @@ def read_parts(shot: Shot, picture: Picture) -> Array:
 def _read(shot: Shot) -> tuple[Array, Array]:
     image = cv2.imread(str(shot.image), cv2.IMREAD_UNCHANGED)
     if image is None:
-        raise CaptureError(
-            f'{shot.image}: is missing or no picture. Copy it again or leave it out.'
-        )
+        raise CaptureError(f'{shot.image}: is missing or no picture. Copy it again.')
     if image.ndim == 2:
         image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
     if shot.mask is None:
