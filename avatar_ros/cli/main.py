@@ -7,16 +7,26 @@ import logging
 import sys
 
 from avatar_ros import __version__
-from avatar_ros.cli import fetch, inspect, record, render, replay
+from avatar_ros.cli import (
+    bake,
+    capture,
+    evaluate,
+    fetch,
+    inspect,
+    record,
+    render,
+    replay,
+    train,
+)
 
-COMMANDS = (inspect, render, record, replay, fetch)
+COMMANDS = (inspect, render, record, replay, fetch, capture, train, evaluate, bake)
 
 
 def parser() -> argparse.ArgumentParser:
     """All commands with their arguments."""
     result = argparse.ArgumentParser(
         prog='avatar_ros',
-        description='Look at avatars, render them, record and replay the graph, fetch models.',
+        description='Look at, render and train avatars, record and replay the graph, fetch models.',
         epilog='The live graph is the command `telepresence`, or with ROS 2 installed '
         '`ros2 launch avatar_ros telepresence.launch.py`.',
     )

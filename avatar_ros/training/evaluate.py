@@ -95,8 +95,14 @@ def _error_row(truth: Array, drawn: Array) -> Image:
     error = np.abs(truth - drawn).mean(-1) * 5
     grey = np.asarray(255 * error.clip(0, 1), np.uint8)
     heat = cv2.applyColorMap(grey, cv2.COLORMAP_INFERNO)[..., ::-1]
-    pieces = [np.uint8(255 * truth), np.uint8(255 * drawn), heat]
-    return np.hstack(pieces)
+    pictures = [np.asarray(255 * image, np.uint8) for image in (truth, drawn)]
+    return np.hstack([*pictures, np.asarray(heat, np.uint8)])
+
+
+def sheet_of(rows: Sequence[Image]) -> Image:
+    """The rows below each other; narrower ones are filled up with black."""
+    width = max(row.shape[1] for row in rows)
+    return np.vstack([np.pad(row, ((0, 2), (0, width - row.shape[1]), (0, 0))) for row in rows])
 
 
 def bundle_player(avatar: SkinnedAvatar, capture: Capture, engine: Engine) -> Draw:
@@ -151,6 +157,4 @@ def write_evaluation(folder: Path, scores: dict[str, Score], **about: Any) -> No
     (folder / 'evaluation.json').write_text(json.dumps(values, indent=1) + '\n')
     for name, score in scores.items():
         if score.sheet:
-            width = max(row.shape[1] for row in score.sheet)
-            rows = [cv2.copyMakeBorder(r, 0, 2, 0, width - r.shape[1], 0) for r in score.sheet]
-            cv2.imwrite(str(folder / f'errors_{name}.png'), np.vstack(rows)[..., ::-1])
+            cv2.imwrite(str(folder / f'errors_{name}.png'), sheet_of(score.sheet)[..., ::-1])

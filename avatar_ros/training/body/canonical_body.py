@@ -55,7 +55,7 @@ class CanonicalBody:
         self.vertices, self.weights = ready(vertices), ready(weights)
         self.bounds = torch.stack([ready(low - margin), ready(high + margin)])
         back = to_star.inverse()
-        self._from_star = JointMotion(ready(back.A), ready(back.turns))
+        self.from_canonical = JointMotion(ready(back.A), ready(back.turns))
         self.blended = ready(blended)
         self.parts = part_of_point(subject.weights, self.skeleton)
         self._tree = cKDTree(vertices.numpy())
@@ -64,7 +64,7 @@ class CanonicalBody:
         """What the networks need of a pose of rotation vectors (J, 3) and SMPL's ``transl``."""
         quats = quat_from_rotvec(rotvecs)
         posed = joint_motion(self.skeleton, self.rest_joints, quats, translation)
-        return PoseInput(matrix_from_quat(quats), self._from_star.then(posed))
+        return PoseInput(matrix_from_quat(quats), self.from_canonical.then(posed))
 
     def sample(self, count: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
         """Points (count, 3) spread evenly over the canonical mesh, and their weights (count, J)."""

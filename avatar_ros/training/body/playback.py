@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from avatar_ros.avatars.network.body_network import Canonical, Change, Posed
+from avatar_ros.avatars.network.body_network import Canonical, Change, Posed, PoseInput
 from avatar_ros.gaussians import Gaussians
 from avatar_ros.geometry import Camera
 from avatar_ros.render import Engine
@@ -37,10 +37,14 @@ class NetworkPlayer:
 
     def change(self, row: int) -> Change:
         """What the networks change in the pose of an instant."""
+        return self.change_of(self.state.pose_input(row))
+
+    def change_of(self, pose: PoseInput) -> Change:
+        """What the networks change in any pose."""
         state = self.state
         if state.iteration <= state.config.schedule.nonrigid_from:
-            return state.network.no_change(state.canonical(row))
-        code = state.network.code(state.pose_input(row))
+            return state.network.no_change(state.canonical(0))
+        code = state.network.code(pose)
         return state.network.change(self._encoded, code, self._geometry)
 
     def posed(self, row: int) -> tuple[Canonical, Posed]:

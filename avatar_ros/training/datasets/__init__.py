@@ -6,11 +6,13 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from avatar_ros.training.capture import Capture, CaptureError
 from avatar_ros.training.datasets.directory import load_directory
 from avatar_ros.training.datasets.pictures import read_picture
 
-__all__ = ['check_shots', 'load_capture']
+__all__ = ['check_shots', 'fraction_of', 'load_capture']
 
 
 def load_capture(path: str | Path, body_model: str | Path | None = None) -> Capture:
@@ -47,3 +49,12 @@ def check_shots(capture: Capture) -> Capture:
             f'pictures can be used; the first: {next(iter(bad.values()), "there are none")}'
         )
     return replace(capture, splits=splits, skipped=(*capture.skipped, *bad.values()))
+
+
+def fraction_of(capture: Capture, fraction: float) -> Capture:
+    """The capture with a part of its training instants, spread evenly over the time; at least 2."""
+    rows = sorted({capture.shots[i].row for i in capture.splits['train']})
+    count = min(len(rows), max(2, round(fraction * len(rows))))
+    chosen = {rows[round(k)] for k in np.linspace(0, len(rows) - 1, count)}
+    train = tuple(i for i in capture.splits['train'] if capture.shots[i].row in chosen)
+    return replace(capture, splits={**capture.splits, 'train': train})
