@@ -755,6 +755,13 @@ def main() -> None:
     parser.add_argument('--assets', type=Path, required=True, help='folder of MakeHuman CC0 items')
     parser.add_argument('--out', type=Path, required=True, help='folder for person.npz, views.npz')
     parser.add_argument('--size', type=int, default=512, help='pixels of a picture')
+    parser.add_argument(
+        '--body-map',
+        type=Path,
+        help='.npy with the base-mesh vertex of every SMPL-X vertex: also write the naked body '
+        '(body_vertices), which `avatar_ros capture synthetic --person` needs',
+    )
+    parser.add_argument('--no-views', action='store_true', help='write person.npz only')
     args = parser.parse_args()
     cv2.setNumThreads(1)
     args.out.mkdir(parents=True, exist_ok=True)
@@ -834,7 +841,13 @@ def main() -> None:
         }
         if part.deltas is not None:
             out[f'{i:02d}_deltas'] = part.deltas[:, rows].astype(np.float32)
+    if args.body_map:
+        # The skin part carries every vertex of the base mesh; its faces alone were thinned out.
+        out['body_vertices'] = parts[-1].vertices[np.load(args.body_map)].astype(np.float32)
     np.savez(args.out / 'person.npz', **out)
+    if args.no_views:
+        print(f'{len(parts)} parts, {sum(len(p.triangles) for p in parts)} triangles')
+        return
 
     floor = min(v[part.faces].min(axis=(0, 1))[1] for part, v in zip(parts, relaxed, strict=True))
     images, eyes_at, targets, names, across = [], [], [], [], []

@@ -85,6 +85,8 @@ class Shot:
     image: Path
     mask: Path | None
     """None: the image's alpha channel is the mask."""
+    labels: bool = False
+    """The mask holds labels: everything but 0 is the person."""
     parts: Path | None = None
     """Exact body parts, where the capture knows them."""
 

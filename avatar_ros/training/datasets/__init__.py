@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from avatar_ros.training.capture import Capture, CaptureError
+from avatar_ros.training.datasets.arah import is_arah, load_arah
 from avatar_ros.training.datasets.directory import load_directory
 from avatar_ros.training.datasets.pictures import read_picture
 
@@ -23,9 +24,11 @@ def load_capture(path: str | Path, body_model: str | Path | None = None) -> Capt
     folder = Path(path).expanduser()
     if (folder / 'poses.npz').exists():
         return load_directory(folder, body_model)
+    if is_arah(folder):
+        return load_arah(folder, body_model)
     raise CaptureError(
         f'{folder}: no capture; expected poses.npz, cameras.json, images/ and masks/ '
-        '(docs/captures.md).'
+        '(docs/captures.md), or cam_params.json and models/ as of ARAH.'
     )
 
 

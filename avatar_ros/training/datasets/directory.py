@@ -287,7 +287,7 @@ def _shots(
                 skipped.append(f'{masks / instant}: no mask')
                 continue
             part = _beside(parts, instant)
-            shots.append(Shot(row, name, cameras[name], image, mask, part))
+            shots.append(Shot(row, name, cameras[name], image, mask, parts=part))
     if not shots:
         raise CaptureError(
             f'{folder}: no picture has the name of a pose; poses.npz names '

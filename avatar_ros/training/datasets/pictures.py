@@ -81,7 +81,7 @@ def _read(shot: Shot) -> tuple[Array, Array]:
         found = cv2.imread(str(shot.mask), cv2.IMREAD_GRAYSCALE)
         if found is None:
             raise CaptureError(f'{shot.mask}: is missing or no picture; expected a mask.')
-        mask = found
+        mask = np.where(found > 0, 255, 0).astype(np.uint8) if shot.labels else found
     if mask.shape != image.shape[:2]:
         raise CaptureError(
             f'{shot.mask}: is {mask.shape[1]}x{mask.shape[0]}, its picture '

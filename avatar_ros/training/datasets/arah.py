@@ -1,0 +1,211 @@
+# Copyright 2026 Avatar ROS developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""ZJU-MoCap and Human3.6M as ARAH's preprocessing leaves them (Wang et al., ECCV 2022).
+
+::
+
+    SUBJECT/cam_params.json     {"all_cam_names": [...], name: {"K", "D", "R", "T"}}
+    SUBJECT/models/000000.npz   minimal_shape, betas, root_orient, pose_body, pose_hand, trans,
+                                bone_transforms, abs_bone_transforms, Jtr_posed
+    SUBJECT/<camera>/000000.jpg and 000000.png (mask, not 0 = person)
+
+The SMPL model is the user's own: its faces and skinning weights are not in these files.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avatar_ros.body.model import BodyModel, load_body_model
+from avatar_ros.body.skeletons import SMPL
+from avatar_ros.geometry import Camera, rigid
+from avatar_ros.training.capture import Capture, CaptureError, Poses, Shot, Subject
+from avatar_ros.types import Array
+
+_LICENCE = 'research only: see the terms of the data set'
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Which pictures are for what, as in 3DGS-Avatar and ARAH."""
+
+    train_cameras: tuple[str, ...]
+    test_cameras: tuple[str, ...] | None
+    """None: all others."""
+    train_end: int | None
+    """First frame of novel poses; None: all frames are for training."""
+    test_every: int
+    size: tuple[int, int] | None = None
+    """Width and height of the calibrated pictures, where they are known."""
+
+
+_ZJU_ENDS = {'377': 570, '386': 540, '387': 540, '392': None, '393': None, '394': 475}
+ZJU = {
+    name: Protocol(('1',), tuple(str(k) for k in range(2, 24)), end, 30, (1024, 1024))
+    for name, end in _ZJU_ENDS.items()
+}
+_H36M_TRAIN, _H36M_TEST = ('54138969', '55011271', '58860488'), ('60457274',)
+#: Ends for S1 and S9 are ARAH's; SG-GS's for the others.
+_H36M_ENDS = {'S1': 150, 'S5': 500, 'S6': 500, 'S7': 500, 'S8': 500, 'S9': 260, 'S11': 500}
+H36M = {
+    name: Protocol(_H36M_TRAIN, _H36M_TEST, end, 6 if name in ('S1', 'S9') else 30)
+    for name, end in _H36M_ENDS.items()
+}
+
+
+def is_arah(folder: Path) -> bool:
+    """Whether a folder looks like a subject."""
+    return (folder / 'cam_params.json').exists() and (folder / 'models').is_dir()
+
+
+def load_arah(path: str | Path, body_model: str | Path | None) -> Capture:
+    """One subject; its folder's name tells the protocol (``CoreView_377``, ``S9``).
+
+    :raises CaptureError: if something is missing or does not fit together.
+    """
+    folder = Path(path)
+    if body_model is None:
+        raise CaptureError(
+            f'{folder}: needs the SMPL model that it was made with. Get SMPL_NEUTRAL from '
+            'smpl.is.tue.mpg.de (your own licence) and give it with --body-model.'
+        )
+    model = load_body_model(body_model)
+    if model.skeleton is not SMPL:
+        raise CaptureError(f'{body_model}: is {model.kind}; ARAH files need an SMPL model.')
+    files = sorted((folder / 'models').glob('*.npz'))
+    if not files:
+        raise CaptureError(f"{folder}/models: has no .npz files; run ARAH's preprocessing.")
+    frames = [_read_frame(file, model) for file in files]
+    rotvecs = np.stack([frame['rotvecs'] for frame in frames])
+    translations = np.stack([frame['trans'] for frame in frames])
+    poses = Poses(SMPL, tuple(file.stem for file in files), rotvecs, translations)
+    shape = frames[0]['minimal_shape']
+    subject = Subject(SMPL, shape, model.faces, model.weights, model.joint_regressor @ shape)
+    protocol = protocol_of(folder.resolve().name)
+    cameras = _cameras(folder / 'cam_params.json', folder, protocol)
+    shots, skipped = _shots(folder, cameras, poses)
+    return Capture(
+        folder.resolve().name,
+        _LICENCE,
+        subject,
+        poses,
+        shots,
+        _splits(folder, protocol, shots, poses),
+        skipped=tuple(skipped),
+    )
+
+
+def protocol_of(name: str) -> Protocol:
+    """The protocol of a subject's folder.
+
+    :raises CaptureError: if the name is no known subject's.
+    """
+    number = re.search(r'(\d{3})$', name)
+    if number and number.group(1) in ZJU:
+        return ZJU[number.group(1)]
+    if name in H36M:
+        return H36M[name]
+    raise CaptureError(
+        f'folder {name!r}: no known subject; expected a name that ends with '
+        f'{", ".join(ZJU)} (ZJU-MoCap), or {", ".join(H36M)} (H36M).'
+    )
+
+
+def _read_frame(path: Path, model: BodyModel) -> dict[str, Array]:
+    wanted = {
+        'minimal_shape': model.template.shape,
+        'root_orient': (3,),
+        'pose_body': (63,),
+        'pose_hand': (6,),
+        'trans': (3,),
+    }
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: np.asarray(file[name], float) for name in wanted}
+    except (OSError, ValueError, EOFError, KeyError) as error:
+        raise CaptureError(
+            f'{path}: cannot be read ({error}); run the preprocessing again.'
+        ) from error
+    for name, shape in wanted.items():
+        if arrays[name].size != np.prod(shape):
+            raise CaptureError(
+                f'{path}: {name} has shape {arrays[name].shape}; expected {shape} for this model.'
+            )
+        if not np.isfinite(arrays[name]).all():
+            raise CaptureError(f'{path}: {name} is not finite.')
+    pose = [arrays[name].reshape(-1, 3) for name in ('root_orient', 'pose_body', 'pose_hand')]
+    return {
+        'rotvecs': np.concatenate(pose),
+        'trans': arrays['trans'].reshape(3),
+        'minimal_shape': arrays['minimal_shape'].reshape(model.template.shape),
+    }
+
+
+def _cameras(path: Path, folder: Path, protocol: Protocol) -> dict[str, Camera]:
+    try:
+        values: dict[str, Any] = json.loads(path.read_text())
+        result = {}
+        for name in values['all_cam_names']:
+            entry = values[name]
+            K, D = np.array(entry['K'], float), np.array(entry['D'], float).ravel()
+            R, T = np.array(entry['R'], float), np.array(entry['T'], float).ravel()
+            width, height = protocol.size or _size_of(folder / str(name))
+            # OpenCV counts from pixel centres, we from their corners.
+            K[:2, 2] += 0.5
+            result[str(name)] = Camera(K, width, height, rigid(R, T), D, str(name))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CaptureError(f'{path}: cannot be read ({error}).') from error
+    return result
+
+
+def _size_of(folder: Path) -> tuple[int, int]:
+    import cv2
+
+    for path in sorted(folder.glob('*.jpg'))[:1]:
+        image = cv2.imread(str(path))
+        if image is not None:
+            return image.shape[1], image.shape[0]
+    raise CaptureError(f'{folder}: has no readable .jpg.')
+
+
+def _shots(
+    folder: Path, cameras: dict[str, Camera], poses: Poses
+) -> tuple[tuple[Shot, ...], list[str]]:
+    shots: list[Shot] = []
+    skipped: list[str] = []
+    for name, camera in cameras.items():
+        for row, frame in enumerate(poses.names):
+            image, mask = (folder / name / f'{frame}.{kind}' for kind in ('jpg', 'png'))
+            if image.exists() and mask.exists():
+                shots.append(Shot(row, name, camera, image, mask))
+            else:
+                skipped.append(f'{folder / name / frame}: no .jpg or no .png beside it')
+    if not shots:
+        raise CaptureError(f'{folder}: no camera folder has pictures named as in models/.')
+    return tuple(shots), skipped
+
+
+def _splits(
+    folder: Path, protocol: Protocol, shots: tuple[Shot, ...], poses: Poses
+) -> dict[str, tuple[int, ...]]:
+    end = len(poses) if protocol.train_end is None else protocol.train_end
+    test = protocol.test_cameras
+    splits: dict[str, list[int]] = {'train': [], 'novel_view': [], 'novel_pose': []}
+    for i, shot in enumerate(shots):
+        known = shot.row < end
+        if shot.camera_name in protocol.train_cameras and known:
+            splits['train'].append(i)
+        tested = shot.row % protocol.test_every == 0
+        if tested and (test is None or shot.camera_name in test):
+            splits['novel_view' if known else 'novel_pose'].append(i)
+    if not splits['train']:
+        raise CaptureError(
+            f'{folder}: none of the training cameras ({", ".join(protocol.train_cameras)}) has '
+            'pictures.'
+        )
+    return {name: tuple(rows) for name, rows in splits.items()}
