@@ -57,13 +57,16 @@ class Objective:
         self.state, self.engine, self.perceptual = state, engine, perceptual
         self.config = state.config
 
+    def first_stage(self) -> Step:
+        """Only the skinning field learns, from the body model; no picture is looked at."""
+        result = Step()
+        self._skinning(result)
+        return result
+
     def step(self, view: TrainView, similar: TrainView | None) -> Step:
         """All terms of one picture; `similar` is another instant for the adjustment."""
         state, schedule, at = self.state, self.config.schedule, self.state.iteration
-        result = Step()
-        self._skinning(result)
-        if at < schedule.gaussians_from:
-            return result
+        result = self.first_stage()
         learning = schedule.pose_correction and at >= schedule.pose_from
         pose = state.pose_input(view.row, learning)
         canonical = state.canonical(view.row)

@@ -67,10 +67,13 @@ class Trainer:
         state = self.state
         if state.bound is None:
             state.rebind()
-        index = self._next_index()
-        view = self.views[index]
-        result = self.objective.step(view, self._similar_view(index, view))
-        if self._descend(result):
+        if state.iteration < self.config.schedule.gaussians_from:
+            view, result = None, self.objective.first_stage()
+        else:
+            index = self._next_index()
+            view = self.views[index]
+            result = self.objective.step(view, self._similar_view(index, view))
+        if self._descend(result) and view is not None:
             self._note_gradients(result, view)
         state.scheduler.step()
         state.iteration += 1

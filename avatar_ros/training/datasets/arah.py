@@ -23,7 +23,7 @@ import numpy as np
 
 from avatar_ros.body.model import BodyModel, load_body_model
 from avatar_ros.body.skeletons import SMPL
-from avatar_ros.geometry import Camera, rigid
+from avatar_ros.geometry import Camera, matrix_from_rotvec, rigid
 from avatar_ros.training.capture import Capture, CaptureError, Poses, Shot, Subject
 from avatar_ros.types import Array
 
@@ -127,6 +127,7 @@ def _read_frame(path: Path, model: BodyModel) -> dict[str, Array]:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: np.asarray(file[name], float) for name in wanted}
+            bones = np.asarray(file['bone_transforms'], float)
     except (OSError, ValueError, EOFError, KeyError) as error:
         raise CaptureError(
             f'{path}: cannot be read ({error}); run the preprocessing again.'
@@ -139,11 +140,29 @@ def _read_frame(path: Path, model: BodyModel) -> dict[str, Array]:
         if not np.isfinite(arrays[name]).all():
             raise CaptureError(f'{path}: {name} is not finite.')
     pose = [arrays[name].reshape(-1, 3) for name in ('root_orient', 'pose_body', 'pose_hand')]
+    shape = arrays['minimal_shape'].reshape(model.template.shape)
     return {
         'rotvecs': np.concatenate(pose),
-        'trans': arrays['trans'].reshape(3),
-        'minimal_shape': arrays['minimal_shape'].reshape(model.template.shape),
+        'trans': arrays['trans'].reshape(3) + _root_shift(path, bones, pose[0][0], shape, model),
+        'minimal_shape': shape,
     }
+
+
+def _root_shift(path: Path, bones: Array, root: Array, shape: Array, model: BodyModel) -> Array:
+    """What the root's transform moves beyond turning about the pelvis, (3,).
+
+    The files' transforms are without `trans`; whether they turn about the pelvis or the origin
+    is read from them and not assumed.
+    """
+    if bones.shape != (len(SMPL), 4, 4) or not np.isfinite(bones).all():
+        raise CaptureError(
+            f'{path}: bone_transforms have shape {bones.shape}; expected ({len(SMPL)}, 4, 4).'
+        )
+    R = matrix_from_rotvec(root)
+    if np.abs(bones[0, :3, :3] - R).max() > 1e-2:
+        raise CaptureError(f'{path}: root_orient and bone_transforms[0] do not agree.')
+    pelvis = (model.joint_regressor @ shape)[0]
+    return np.asarray(bones[0, :3, 3] - (pelvis - R @ pelvis))
 
 
 def _cameras(path: Path, folder: Path, protocol: Protocol) -> dict[str, Camera]:
@@ -179,14 +198,18 @@ def _shots(
     shots: list[Shot] = []
     skipped: list[str] = []
     for name, camera in cameras.items():
-        for row, frame in enumerate(poses.names):
-            image, mask = (folder / name / f'{frame}.{kind}' for kind in ('jpg', 'png'))
-            if image.exists() and mask.exists():
-                shots.append(Shot(row, name, camera, image, mask))
+        # Pictures belong to models by their order, as the data sets' own loaders have it.
+        images = sorted((folder / name).glob('*.jpg'))
+        if images and len(images) != len(poses):
+            skipped.append(f'{folder / name}: {len(images)} pictures for {len(poses)} models')
+        for row, image in enumerate(images[: len(poses)]):
+            mask = image.with_suffix('.png')
+            if mask.exists():
+                shots.append(Shot(row, name, camera, image, mask, labels=True))
             else:
-                skipped.append(f'{folder / name / frame}: no .jpg or no .png beside it')
+                skipped.append(f'{mask}: no mask')
     if not shots:
-        raise CaptureError(f'{folder}: no camera folder has pictures named as in models/.')
+        raise CaptureError(f'{folder}: no camera folder has a .jpg with a .png beside it.')
     return tuple(shots), skipped
 
 
