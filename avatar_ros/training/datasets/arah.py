@@ -132,10 +132,10 @@ def _read_frame(path: Path, model: BodyModel) -> dict[str, Array]:
         raise CaptureError(
             f'{path}: cannot be read ({error}); run the preprocessing again.'
         ) from error
-    for name, shape in wanted.items():
-        if arrays[name].size != np.prod(shape):
+    for name, expected in wanted.items():
+        if arrays[name].size != np.prod(expected):
             raise CaptureError(
-                f'{path}: {name} has shape {arrays[name].shape}; expected {shape} for this model.'
+                f'{path}: {name} has shape {arrays[name].shape}; expected {expected} for this model.'
             )
         if not np.isfinite(arrays[name]).all():
             raise CaptureError(f'{path}: {name} is not finite.')
