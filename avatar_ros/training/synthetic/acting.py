@@ -12,11 +12,12 @@ from avatar_ros.types import FloatArray
 _Rotvec = tuple[float, float, float]
 _HANGING: dict[str, _Rotvec] = {'shoulder': (0.1, 0.0, -1.15), 'elbow': (0.0, -0.25, 0.0)}
 
-#: Joint -> rotation vector. A name without a side means both, as the left one has it, mirrored.
+#: Joint -> rotation vector. A name without a side means both, as the left one has it,
+#: mirrored; with a side it is that side's own.
 FAMILIAR: tuple[dict[str, _Rotvec], ...] = (
     {},
     {'left_hip': (-0.5, 0, 0), 'right_hip': (0.35, 0, 0), 'right_knee': (0.7, 0, 0),
-     'left_knee': (0.2, 0, 0), 'right_shoulder': (-0.3, 0.3, -1.1), 'right_elbow': (0, 0.7, 0)},
+     'left_knee': (0.2, 0, 0), 'right_shoulder': (-0.3, 0.3, 1.1), 'right_elbow': (0, 0.7, 0)},
     {'right_hip': (-0.5, 0, 0), 'left_hip': (0.35, 0, 0), 'left_knee': (0.7, 0, 0),
      'right_knee': (0.2, 0, 0), 'left_shoulder': (-0.3, -0.3, -1.1), 'left_elbow': (0, -0.7, 0)},
     {'shoulder': (0, 0, 0), 'elbow': (0, -0.1, 0)},
@@ -38,12 +39,12 @@ FAMILIAR: tuple[dict[str, _Rotvec], ...] = (
 )  # fmt: skip
 NOVEL: tuple[dict[str, _Rotvec], ...] = (
     {'shoulder': (0, -0.9, -0.75), 'elbow': (0, -1.5, 0.3), 'spine3': (0, 0, 0.12)},
-    {'right_shoulder': (0, 0, -0.75), 'left_shoulder': (0, -0.4, -0.9), 'left_elbow': (0, -1.6, 0),
+    {'right_shoulder': (0, 0, 0.75), 'left_shoulder': (0, -0.4, -0.9), 'left_elbow': (0, -1.6, 0),
      'right_elbow': (0, 0.5, -0.2), 'left_hip': (-0.9, 0, 0.3), 'left_knee': (0.4, 0, 0)},
     {'left_hip': (-1.0, 0, 0), 'left_knee': (1.0, 0, 0), 'right_hip': (0.45, 0, 0),
      'right_knee': (0.4, 0, 0), 'shoulder': (0, -0.6, 0.2), 'elbow': (0, -1.3, 0),
      'spine2': (0, -0.4, 0)},
-    {'spine1': (0.25, 0.2, -0.2), 'spine2': (0.2, 0.25, -0.15), 'right_shoulder': (0, 0.8, -0.2),
+    {'spine1': (0.25, 0.2, -0.2), 'spine2': (0.2, 0.25, -0.15), 'right_shoulder': (0, 0.8, 0.2),
      'right_elbow': (0, 0.4, 0), 'left_elbow': (0, -1.2, 0), 'knee': (0.4, 0, 0),
      'hip': (-0.4, 0, 0.1), 'head': (0.1, -0.3, 0)},
 )  # fmt: skip
@@ -122,8 +123,5 @@ def _rotvecs(pose: dict[str, _Rotvec]) -> FloatArray:
             result[SMPLX.index[f'{side}_{joint}']] = x, sign * y, sign * z
     for joint, rotvec in pose.items():
         if joint in SMPLX.index:
-            x, y, z = rotvec
-            # Right shoulders are given as the left ones hang: mirrored.
-            flip = -1.0 if joint == 'right_shoulder' else 1.0
-            result[SMPLX.index[joint]] = x, y, flip * z
+            result[SMPLX.index[joint]] = rotvec
     return result

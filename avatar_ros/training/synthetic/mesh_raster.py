@@ -144,8 +144,12 @@ def _texel(texels, table, s, level, u, v, channel):
     fx, fy = x - x0, y - y0
     i0, j0 = int(x0) % w, int(y0) % h
     i1, j1 = (i0 + 1) % w, (j0 + 1) % h
-    top = texels[start + j0 * w + i0, channel] * (1 - fx) + texels[start + j0 * w + i1, channel] * fx
-    low = texels[start + j1 * w + i0, channel] * (1 - fx) + texels[start + j1 * w + i1, channel] * fx
+    top = (
+        texels[start + j0 * w + i0, channel] * (1 - fx) + texels[start + j0 * w + i1, channel] * fx
+    )
+    low = (
+        texels[start + j1 * w + i0, channel] * (1 - fx) + texels[start + j1 * w + i1, channel] * fx
+    )
     return top * (1 - fy) + low * fy
 
 
