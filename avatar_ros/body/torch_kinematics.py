@@ -24,7 +24,7 @@ from avatar_ros.geometry.torch_rotations import (
 
 @dataclass(frozen=True)
 class JointMotion:
-    """How the joints carry points from one pose to another."""
+    """How the joints carry points from one pose to another; instants may follow the joint axis."""
 
     A: Tensor
     """Affine maps (J, 3, 4)."""
@@ -48,24 +48,25 @@ class JointMotion:
 def joint_motion(
     skeleton: Skeleton, rest_joints: Tensor, quats: Tensor, translation: Tensor | None = None
 ) -> JointMotion:
-    """What carries T-pose points to a pose: SMPL eqs. 2-4 with quaternions (J, 4) wxyz.
+    """What carries T-pose points to a pose: SMPL eqs. 2-4 with quaternions (J, ..., 4) wxyz.
 
-    Row 0 turns the body about its root joint; `translation` (3,) is SMPL's ``transl``.
+    Row 0 turns the body about its root joint; `translation` (..., 3) is SMPL's ``transl``.
     """
+    rest = rest_joints.reshape(len(skeleton), *[1] * (quats.dim() - 2), 3)
     turns: list[Tensor] = [quats[0]] * len(skeleton)
-    places: list[Tensor] = [rest_joints[0]] * len(skeleton)
+    places: list[Tensor] = [rest[0].expand_as(quats[0, ..., 1:])] * len(skeleton)
     if translation is not None:
-        places[0] = rest_joints[0] + translation
+        places[0] = rest[0] + translation
     for level in _levels(skeleton):
         parents = [skeleton.parents[j] for j in level]
         up = torch.stack([turns[p] for p in parents])
-        bones = rest_joints[level] - rest_joints[parents]
+        bones = rest[level] - rest[parents]
         turned = quat_multiply(up, quats[level])
         placed = torch.stack([places[p] for p in parents]) + quat_rotate(up, bones)
         for row, joint in enumerate(level):
             turns[joint], places[joint] = turned[row], placed[row]
     turn, place = torch.stack(turns), torch.stack(places)
-    shift = place - quat_rotate(turn, rest_joints)
+    shift = place - quat_rotate(turn, rest)
     return JointMotion(torch.cat([matrix_from_quat(turn), shift[..., None]], dim=-1), turn)
 
 

@@ -23,7 +23,7 @@ from avatar_ros.body.skeletons import BLAZEPOSE_INDEX, SIDES
 from avatar_ros.geometry import R_OPTICAL_SMPL, Camera, matrix_from_rotvec
 from avatar_ros.tracking.landmarks import BodyLandmarks, FaceLandmarks, HandLandmarks, Landmarks
 from avatar_ros.tracking.root import move_onto_rays
-from avatar_ros.types import FloatArray, Image
+from avatar_ros.types import Array, FloatArray, Image
 
 _HEAD = [BLAZEPOSE_INDEX[name] for name in ('nose', 'left_ear', 'right_ear', 'left_eye_outer')]
 _MOUTH = [BLAZEPOSE_INDEX['mouth_left'], BLAZEPOSE_INDEX['mouth_right']]
@@ -62,6 +62,7 @@ class MediaPipeEstimator:
         hands: bool = True,
         model_complexity: int = 1,
         min_confidence: float = 0.5,
+        segmentation: bool = False,
     ) -> None:
         if model_complexity != 1:
             raise ValueError(
@@ -73,6 +74,8 @@ class MediaPipeEstimator:
         self._mp = mp
         self._min_confidence = min_confidence
         self._wants_face, self._wants_hands = face, hands
+        #: Share of the person (H, W) in 0..1 in the last image, if segmentation was asked for.
+        self.mask: Array | None = None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix='face')
         self._face: Any = None
         self._hands: Any = None
@@ -87,6 +90,8 @@ class MediaPipeEstimator:
             self._pose = mp.solutions.pose.Pose(
                 model_complexity=1,
                 smooth_landmarks=False,
+                enable_segmentation=segmentation,
+                smooth_segmentation=False,
                 min_detection_confidence=min_confidence,
                 min_tracking_confidence=min_confidence,
             )
@@ -118,6 +123,7 @@ class MediaPipeEstimator:
 
     def _estimate_body(self, rgb: Image, camera: Camera) -> BodyLandmarks | None:
         result = self._pose.process(np.ascontiguousarray(rgb))
+        self.mask = result.segmentation_mask
         if result.pose_landmarks is None or result.pose_world_landmarks is None:
             return None
         height, width = rgb.shape[:2]

@@ -82,9 +82,12 @@ def test_every_config_survives_json(method, name):
 def test_stages_keep_their_share_of_a_shorter_run():
     short = preset('chase').lasting(1_300)
     assert short.chase is not None
-    assert (short.chase.adjust_from, short.chase.adjust_late) == (800, 900)
-    assert short.schedule.nonrigid_from == 300
-    assert short.gaussians.densify_until == 1_000
+    assert short.schedule.gaussians_from == 433
+    share = (1_300 - 433) / 12_000
+    assert short.chase.adjust_from == round(433 + 7_000 * share)
+    assert short.schedule.nonrigid_from == round(433 + 2_000 * share)
+    assert short.gaussians.densify_until == round(433 + 9_000 * share)
+    assert preset('chase').lasting(13_000) == preset('chase')
 
 
 def test_unknown_names_are_refused():

@@ -154,10 +154,12 @@ class TrainConfig:
         """
         if iterations < 1:
             raise ValueError(f'{iterations} iterations; expected at least 1.')
-        share = iterations / self.schedule.iterations
+        first = self.schedule.gaussians_from
+        new_first = min(first, iterations // 3)
+        share = (iterations - new_first) / max(self.schedule.iterations - first, 1)
 
         def at(step: int) -> int:
-            return round(step * share)
+            return round(new_first + (step - first) * share) if step > first else step
 
         chase = self.chase and replace(
             self.chase,
@@ -171,21 +173,21 @@ class TrainConfig:
             self,
             gaussians=replace(
                 self.gaussians,
-                densify_from=at(self.gaussians.densify_from),
+                densify_from=min(self.gaussians.densify_from, new_first),
                 densify_until=at(self.gaussians.densify_until),
-                reset_opacity_every=at(self.gaussians.reset_opacity_every),
-                position_lr_steps=at(self.gaussians.position_lr_steps),
+                reset_opacity_every=round(self.gaussians.reset_opacity_every * share),
+                position_lr_steps=round(self.gaussians.position_lr_steps * share),
             ),
             schedule=replace(
                 self.schedule,
                 iterations=iterations,
-                gaussians_from=min(self.schedule.gaussians_from, iterations // 3),
+                gaussians_from=new_first,
                 nonrigid_from=at(self.schedule.nonrigid_from),
                 pose_from=at(self.schedule.pose_from),
                 geometry_from=at(self.schedule.geometry_from),
             ),
             loss=replace(
-                self.loss, skin_early_until=min(self.loss.skin_early_until, iterations // 3)
+                self.loss, skin_early_until=min(self.loss.skin_early_until, new_first)
             ),
             chase=chase,
             semantic=semantic,

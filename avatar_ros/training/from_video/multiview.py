@@ -1,6 +1,9 @@
 # Copyright 2026 Avatar ROS developers
 # SPDX-License-Identifier: Apache-2.0
-"""Pose2Sim's demo: one real person seen by four calibrated cameras at once, and triangulation."""
+"""Calibrations of several cameras, and points that they see at once.
+
+Pose2Sim's demo is one real person seen by four calibrated cameras: it comes as an asset.
+"""
 
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence

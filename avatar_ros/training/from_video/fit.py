@@ -1,0 +1,178 @@
+# Copyright 2026 Avatar ROS developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""Fits a body model's shape and motion to landmarks in one or several calibrated cameras.
+
+The motion starts from the closed-form IK, instant by instant, and is then optimised as a whole:
+reprojection in every camera (robust), the monocular depths where there is one camera, smoothness,
+and small priors. In the manner of SMPLify (Bogo et al., ECCV 2016), without its learned prior.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from avatar_ros.body.model import BodyModel
+from avatar_ros.body.skeletons import BLAZEPOSE_33, SMPLX
+from avatar_ros.body.torch_kinematics import joint_motion
+from avatar_ros.geometry import Camera, quat_from_matrix, rotvec_from_quat
+from avatar_ros.geometry.torch_rotations import matrix_from_quat, quat_from_rotvec, quat_multiply
+from avatar_ros.tracking.body_ik import BodyIK
+from avatar_ros.tracking.rest_landmarks import rest_landmarks
+from avatar_ros.types import Array, FloatArray
+
+_BODY = 22
+_BETAS = 10
+_HUBER_PX = 12.0
+#: Weights of the terms beside a reprojection error of one pixel.
+_SMOOTH, _SMOOTH_PLACE, _TURN, _SHAPE, _DEPTH = 40.0, 400.0, 0.3, 0.05, 60.0
+_HANDS = tuple(n for n in BLAZEPOSE_33 if any(w in n for w in ('pinky', 'index', 'thumb'))
+               and 'foot' not in n)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A body and its motion in the world of the cameras."""
+
+    rotvecs: FloatArray
+    """(T, 55, 3); fingers and face at rest."""
+    translations: FloatArray
+    """(T, 3) SMPL's ``transl``."""
+    betas: FloatArray
+    error_px: FloatArray
+    """Median reprojection error of the body landmarks in each camera (C,)."""
+
+
+class _Body:
+    """Landmarks and joints of the model as linear functions of its shape."""
+
+    def __init__(self, model: BodyModel) -> None:
+        def at(betas: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+            joints = model.rest_joints(betas)
+            found = rest_landmarks(joints, model.rest_vertices(betas), model.weights)
+            self.carrier = torch.from_numpy(np.asarray(found.carrier))
+            return joints, found.points
+
+        base = at(None)
+        steps = [at(row) for row in np.eye(_BETAS)]
+        self.base = [torch.from_numpy(x) for x in base]
+        self.slopes = [
+            torch.from_numpy(np.stack([s[k] - base[k] for s in steps], -1)) for k in (0, 1)
+        ]
+
+    def __call__(self, betas: Tensor) -> tuple[Tensor, Tensor]:
+        """Joints (55, 3) and landmarks (33, 3) in the T-pose."""
+        joints, points = (b + s @ betas for b, s in zip(self.base, self.slopes, strict=True))
+        return joints, points
+
+
+def fit_body(
+    model: BodyModel,
+    cameras: Sequence[Camera],
+    pixels: Array,
+    visibility: Array,
+    points: Array,
+    iterations: int = 400,
+    progress: bool = True,
+) -> Fit:
+    """The body whose landmarks are seen at pixels (C, T, 33, 2), undistorted, NaN where not seen.
+
+    points (T, 33, 3) start the motion: triangulated, or of one camera lifted into the world.
+    """
+    body = _Body(model)
+    betas = torch.zeros(_BETAS, dtype=torch.float64, requires_grad=True)
+    starts, places = _by_ik(model, points)
+    turns = torch.zeros(_BODY, len(points), 3, dtype=torch.float64, requires_grad=True)
+    place = torch.from_numpy(places).requires_grad_()
+    seen = np.isfinite(pixels).all(-1)
+    weight = torch.from_numpy(np.where(seen, visibility, 0.0) ** 2 * _importance())
+    target = torch.from_numpy(np.nan_to_num(pixels))
+    projections = torch.from_numpy(np.stack([c.K @ c.T_camera_world[:3] for c in cameras]))
+    start = torch.from_numpy(starts)
+    given = torch.from_numpy(points)
+    optimizer = torch.optim.Adam(
+        [{'params': [turns, place], 'lr': 0.02}, {'params': [betas], 'lr': 0.05}]
+    )
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, iterations, 5e-4)
+
+    def landmarks() -> tuple[Tensor, Tensor]:
+        quats = torch.cat([quat_multiply(start[:_BODY], quat_from_rotvec(turns)), start[_BODY:]])
+        joints, rest = body(betas)
+        motion = joint_motion(SMPLX, joints, quats, place - joints[0])
+        A = motion.A[body.carrier]
+        moved = (A[..., :3] @ rest[:, None, :, None])[..., 0] + A[..., 3]
+        return moved.transpose(0, 1), quats
+
+    def projected(where: Tensor) -> Tensor:
+        """Pixels (C, T, 33, 2)."""
+        flat = torch.einsum('cij,tlj->ctli', projections[:, :, :3], where)
+        flat = flat + projections[:, None, None, :, 3]
+        return flat[..., :2] / flat[..., 2:].clamp_min(0.1)
+
+    for _ in tqdm(range(iterations), 'fitting', disable=not progress):
+        where, quats = landmarks()
+        miss = (projected(where) - target).square().sum(-1).add(1e-9).sqrt()
+        robust = F.huber_loss(miss, torch.zeros_like(miss), reduction='none', delta=_HUBER_PX)
+        loss = (weight * robust / _HUBER_PX).sum() / weight.sum()
+        R = matrix_from_quat(quats[:_BODY])
+        if len(points) > 2:
+            loss = loss + _SMOOTH * (R[:, 2:] - 2 * R[:, 1:-1] + R[:, :-2]).square().mean()
+            jerk = place[2:] - 2 * place[1:-1] + place[:-2]
+            loss = loss + _SMOOTH_PLACE * jerk.square().mean()
+        loss = loss + _TURN * turns.square().mean() + _SHAPE * betas.square().mean()
+        if len(cameras) == 1:
+            # One camera does not see depth; the estimator's guess of the shape is all there is.
+            centre, given_centre = (x.mean(1, keepdim=True) for x in (where, given))
+            loss = loss + _DEPTH * ((where - centre) - (given - given_centre)).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+
+    with torch.no_grad():
+        where, quats = landmarks()
+        miss = (projected(where) - target).norm(dim=-1).numpy()
+        joints, _ = body(betas)
+    unseen = ~seen | (visibility < 0.5)
+    error = np.nanmedian(np.where(unseen, np.nan, miss).reshape(len(cameras), -1), axis=1)
+    rotvecs = rotvec_from_quat(quats.transpose(0, 1).numpy())
+    translations = (place - joints[0]).detach().numpy()
+    return Fit(np.asarray(rotvecs), translations, betas.detach().numpy(), np.asarray(error))
+
+
+def _importance() -> FloatArray:
+    """(33,) hands count less: there is little of them in the picture, and they are guessed."""
+    return np.array([0.2 if name in _HANDS else 1.0 for name in BLAZEPOSE_33])
+
+
+def _by_ik(model: BodyModel, points: Array) -> tuple[FloatArray, FloatArray]:
+    """Quaternions (55, T, 4) with the root's turn in row 0, and pelvis places (T, 3)."""
+    joints = model.rest_joints()
+    rest = rest_landmarks(joints, model.rest_vertices(), model.weights)
+    ik = BodyIK(rest)
+    quats = np.empty((len(SMPLX), len(points), 4))
+    places = np.empty((len(points), 3))
+    hips = [BLAZEPOSE_33.index(f'{side}_hip') for side in ('left', 'right')]
+    from_hips = joints[0] - rest.points[hips].mean(0)
+    last = np.array([1.0, 0, 0, 0])
+    for t, landmarks in enumerate(points):
+        found = ik(landmarks)
+        quats[:, t] = found.quats
+        root = quat_from_matrix(found.R_camera_root)
+        last = root if root @ last >= 0 else -root
+        quats[0, t] = last
+        places[t] = landmarks[hips].mean(0) + found.R_camera_root @ from_hips
+    return quats, places
+
+
+def body_mesh(model: BodyModel, fit: Fit, instant: int) -> FloatArray:
+    """Posed vertices (V, 3) in the world."""
+    vertices, _ = model.vertices(
+        fit.rotvecs[instant], fit.betas, translation=fit.translations[instant]
+    )
+    return vertices
