@@ -71,14 +71,14 @@ class ClothesMotion:
 
     def displacement(self, rotvecs: FloatArray) -> FloatArray:
         """(V, 3) metres under joint rotations (J, 3); the global orientation does not matter."""
-        height = np.zeros(len(self._normals))
+        height: FloatArray = np.zeros(len(self._normals))
         for row, most, rows, near, phase in self._wrinkles:
             bend = rotvecs[row]
             amount = most * (1.0 - np.exp(-float(bend @ bend) / _HALF_BEND_RAD**2))
             shift = 1.8 * bend[0] + 1.4 * bend[1] + 1.1 * bend[2]
             # More out than in: cloth must not sink into the skin below it.
             height[rows] += amount * near * (np.sin(phase + shift) + 0.4) / 1.4
-        height = MAX_WRINKLE_M * np.tanh(height / MAX_WRINKLE_M)
+        height = np.asarray(MAX_WRINKLE_M * np.tanh(height / MAX_WRINKLE_M))
         trunk, hips = rotvecs[self._spine].sum(0), rotvecs[self._hips].sum(0)
         # Leaning forward the hem hangs away from the belly; a lifted thigh pushes it forward.
         sway = np.array([0.04 * trunk[2] - 0.02 * trunk[1], 0.0, 0.03 * trunk[0] - 0.012 * hips[0]])

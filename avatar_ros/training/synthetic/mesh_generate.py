@@ -140,7 +140,6 @@ def standing_poses(person: MeshPerson, options: MeshCaptureOptions) -> Poses:
 def ring(person: MeshPerson, poses: Poses, count: int, size: int) -> dict[str, Camera]:
     """Cameras around the origin, low and high in turn, that see the person at every instant."""
     tall = float(np.ptp(person.vertices[np.unique(person.faces), 1]))
-    target = np.array([0.0, tall / 2, 0.0])
     some = np.arange(0, len(person.vertices), 20)
     cloud = np.concatenate(
         [
@@ -154,6 +153,8 @@ def ring(person: MeshPerson, poses: Poses, count: int, size: int) -> dict[str, C
             for row in range(len(poses))
         ]
     )
+    # Half way up to where a raised hand gets, so that no room is wasted below the feet.
+    target = np.array([0.0, max(tall, float(cloud[:, 1].max())) / 2, 0.0])
     result = {}
     for k in range(count):
         angle = 2 * np.pi * k / count
@@ -161,7 +162,7 @@ def ring(person: MeshPerson, poses: Poses, count: int, size: int) -> dict[str, C
         eye[1] = _HEIGHTS_M[k % len(_HEIGHTS_M)]
         probe = Camera(np.eye(3), 1, 1, look_at(eye, target))
         reach = max(
-            tall / 2 / _FILL / _DISTANCE_M, 1.03 * float(np.abs(probe.project(cloud)).max())
+            tall / 2 / _FILL / _DISTANCE_M, 1.02 * float(np.abs(probe.project(cloud)).max())
         )
         fov = 2 * np.degrees(np.arctan(reach))
         result[f'cam{k:02d}'] = Camera.from_fov(

@@ -179,7 +179,9 @@ def read_person(path: str | Path) -> MeshPerson:
             )
         names = ('vertices', 'weights', 'uv', 'faces', 'shade', 'texture')
         soft = np.full(count, float(kind == 'cloth')) * _no_shoe(fields['weights'])
-        surfaces.append(Surface(kind, *(fields[n] for n in names), soft, deltas))
+        surfaces.append(
+            Surface(kind=kind, cloth=soft, deltas=deltas, **{name: fields[name] for name in names})
+        )
     joints = data['joints'].astype(np.float64)
     return MeshPerson(
         path.parent.name if path.stem == 'person' else path.stem,

@@ -124,7 +124,9 @@ def draw(
 
 
 @njit(cache=True, nogil=True)
-def _level(points, uv, a, b, c, area, table, s):
+def _level(
+    points: Array, uv: Array, a: int, b: int, c: int, area: float, table: Array, s: int
+) -> int:
     """The halving at which a texel is about as large as a sample."""
     du1, dv1 = uv[b, 0] - uv[a, 0], uv[b, 1] - uv[a, 1]
     du2, dv2 = uv[c, 0] - uv[a, 0], uv[c, 1] - uv[a, 1]
@@ -136,7 +138,9 @@ def _level(points, uv, a, b, c, area, table, s):
 
 
 @njit(cache=True, nogil=True)
-def _texel(texels, table, s, level, u, v, channel):
+def _texel(
+    texels: Array, table: Array, s: int, level: int, u: float, v: float, channel: int
+) -> float:
     """Bilinear, repeating, 0..255."""
     start, h, w = table[s, level, 0], table[s, level, 1], table[s, level, 2]
     x, y = u * w - 0.5, (1.0 - v) * h - 0.5
@@ -154,7 +158,9 @@ def _texel(texels, table, s, level, u, v, channel):
 
 
 @njit(cache=True, nogil=True)
-def _barycentric(points, a, b, c, area, x, y):
+def _barycentric(
+    points: Array, a: int, b: int, c: int, area: float, x: float, y: float
+) -> tuple[bool, float, float, float, float]:
     """Weights of a screen point, and then divided by depth and renormalised; the depth."""
     w0 = (points[b, 0] - x) * (points[c, 1] - y) - (points[b, 1] - y) * (points[c, 0] - x)
     w1 = (points[c, 0] - x) * (points[a, 1] - y) - (points[c, 1] - y) * (points[a, 0] - x)
@@ -167,14 +173,24 @@ def _barycentric(points, a, b, c, area, x, y):
 
 
 @njit(cache=True, nogil=True)
-def _double_area(points, a, b, c):
+def _double_area(points: Array, a: int, b: int, c: int) -> float:
     return (points[b, 0] - points[a, 0]) * (points[c, 1] - points[a, 1]) - (
         points[b, 1] - points[a, 1]
     ) * (points[c, 0] - points[a, 0])
 
 
 @njit(cache=True, nogil=True)
-def _visibility(points, uv, faces, surface, texels, table, alpha_tested, depth, owner):
+def _visibility(
+    points: Array,
+    uv: Array,
+    faces: Array,
+    surface: Array,
+    texels: Array,
+    table: Array,
+    alpha_tested: Array,
+    depth: Array,
+    owner: Array,
+) -> None:
     height, width = depth.shape
     for f in range(len(faces)):
         a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
@@ -207,8 +223,20 @@ def _visibility(points, uv, faces, surface, texels, table, alpha_tested, depth, 
 
 @njit(cache=True, nogil=True)
 def _shade(
-    points, uv, faces, surface, texels, table, light, labels, owner, n, rgb, coverage, label_map
-):
+    points: Array,
+    uv: Array,
+    faces: Array,
+    surface: Array,
+    texels: Array,
+    table: Array,
+    light: Array,
+    labels: Array,
+    owner: Array,
+    n: int,
+    rgb: Array,
+    coverage: Array,
+    label_map: Array,
+) -> None:
     """Fill rgb, coverage and labels from the owners of n x n samples a pixel."""
     votes = np.zeros(8, np.int64)
     for y in range(rgb.shape[0]):
