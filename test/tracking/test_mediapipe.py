@@ -16,9 +16,9 @@ from avatar_ros.tracking import BodyTracker, TrackerConfig, TrackerResult
 from avatar_ros.tracking.mediapipe_estimator import MediaPipeEstimator
 from avatar_ros.tracking.rest_landmarks import free_rest_landmarks
 from avatar_ros.tracking.tracker import relaxed_quats
+from avatar_ros.training.from_video.multiview import frames, load_cameras
 from avatar_ros.types import Image
 from benchmarks.motions import load_motion
-from avatar_ros.training.from_video.multiview import frames, load_cameras
 from benchmarks.tracking import (
     Scene,
     Studio,

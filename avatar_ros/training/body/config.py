@@ -186,9 +186,7 @@ class TrainConfig:
                 pose_from=at(self.schedule.pose_from),
                 geometry_from=at(self.schedule.geometry_from),
             ),
-            loss=replace(
-                self.loss, skin_early_until=min(self.loss.skin_early_until, new_first)
-            ),
+            loss=replace(self.loss, skin_early_until=min(self.loss.skin_early_until, new_first)),
             chase=chase,
             semantic=semantic,
         )

@@ -129,9 +129,7 @@ def _read_frame(path: Path, model: BodyModel) -> dict[str, Array]:
             arrays = {name: np.asarray(file[name], float) for name in wanted}
             bones = np.asarray(file['bone_transforms'], float)
     except (OSError, ValueError, EOFError, KeyError) as error:
-        raise CaptureError(
-            f'{path}: cannot be read ({error}); run the preprocessing again.'
-        ) from error
+        raise CaptureError(f'{path}: cannot be read ({error}).') from error
     for name, expected in wanted.items():
         if arrays[name].size != np.prod(expected):
             raise CaptureError(

@@ -31,11 +31,16 @@ _ROBUST_PX = 12.0  # a view that is further off than this counts less
 def load_cameras(path: Path | None = None) -> dict[str, Camera]:
     """Cameras of a Qualisys calibration (.qca.txt), in metres, with OpenCV's axes."""
     cameras = {}
-    for node in ET.parse(path or asset_path('body_calibration.qca.txt')).iter('camera'):
-        inner, view, pose = (
-            {key: float(value) for key, value in node.find(name).attrib.items() if _number(value)}
-            for name in ('intrinsic', 'fov_video', 'transform')
-        )
+    path = path or asset_path('body_calibration.qca.txt')
+    for node in ET.parse(path).iter('camera'):
+
+        def numbers(name: str, node: ET.Element = node) -> dict[str, float]:
+            found = node.find(name)
+            if found is None:
+                raise ValueError(f'{path}: a camera has no <{name}>.')
+            return {key: float(text) for key, text in found.attrib.items() if _number(text)}
+
+        inner, view, pose = map(numbers, ('intrinsic', 'fov_video', 'transform'))
         # Lengths are in 1/64 pixel.
         K = np.array(
             [
