@@ -36,10 +36,17 @@ from avatar_ros.render import Engine, select_engine
 from avatar_ros.tracking import BodyIK, BodyTracker, Landmarks, RestLandmarks, TrackerConfig
 from avatar_ros.tracking.mediapipe_estimator import MediaPipeEstimator
 from avatar_ros.tracking.rest_landmarks import free_rest_landmarks
+from avatar_ros.training.from_video.multiview import (
+    FPS,
+    FRONT,
+    VIDEOS,
+    frames,
+    load_cameras,
+    triangulate,
+)
 from avatar_ros.types import Array, FloatArray, Image
 from benchmarks.metrics import Metric, load, median_cpu_ms, write_results
 from benchmarks.motions import Motion, load_motions, pa_mpjpe
-from avatar_ros.training.from_video.multiview import FPS, FRONT, VIDEOS, frames, load_cameras, triangulate
 
 COMMAND = 'python -m benchmarks.tracking'
 #: The joints of SMPL-X without face and fingers.

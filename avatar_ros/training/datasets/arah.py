@@ -133,7 +133,7 @@ def _read_frame(path: Path, model: BodyModel) -> dict[str, Array]:
     for name, expected in wanted.items():
         if arrays[name].size != np.prod(expected):
             raise CaptureError(
-                f'{path}: {name} has shape {arrays[name].shape}; expected {expected} for this model.'
+                f'{path}: {name} has shape {arrays[name].shape}; expected {expected} here.'
             )
         if not np.isfinite(arrays[name]).all():
             raise CaptureError(f'{path}: {name} is not finite.')
