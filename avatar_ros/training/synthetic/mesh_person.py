@@ -184,7 +184,7 @@ def read_person(path: str | Path) -> MeshPerson:
         )
     joints = data['joints'].astype(np.float64)
     return MeshPerson(
-        path.parent.name if path.stem == 'person' else path.stem,
+        path.stem,
         'CC0-1.0',
         surfaces,
         Subject(
