@@ -39,6 +39,11 @@ class Avatar(Protocol):
         """RGB (C, N, 3) of the last pose, seen from C points in its frame."""
         ...
 
+    @property
+    def pose_distance(self) -> float:
+        """Radians from the last pose to the nearest it was trained on; NaN if unknown."""
+        ...
+
     def ground_height(self, pose: BodyPose, up: FloatArray | None = None) -> float:
         """Height along `up` (default y) of the lowest point of the feet, in metres."""
         ...

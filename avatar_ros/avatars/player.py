@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pose in, pictures out: an avatar, its stage and a render engine, timed stage by stage."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -36,6 +37,8 @@ class Frame:
 
     pictures: tuple[Picture, ...]
     stages_ms: dict[str, float] = field(default_factory=dict)
+    pose_distance: float = math.nan
+    """Radians from the pose to the nearest that the avatar was trained on."""
 
 
 class Player:
@@ -105,7 +108,7 @@ class Player:
             'raster': (rasterized - deformed) * 1e3,
             'convert': (time.perf_counter() - rasterized) * 1e3,
         }
-        return Frame(tuple(pictures), stages)
+        return Frame(tuple(pictures), stages, self.avatar.pose_distance)
 
 
 def _depth(rendered: Rendered, k: int) -> Array:

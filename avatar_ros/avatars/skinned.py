@@ -157,16 +157,15 @@ class SkinnedAvatar:
             means, scales = means + change[0], scales * torch.exp(change[1])
             turn = torch.cat([torch.ones_like(change[2, :, :1]), change[2] / 2], dim=1)
             quats = torch_rotations.quat_multiply(turn, quats)
-            shown = (self._on_device[-1] + change[3]).clamp(0, 1)
+            shown = shown + change[3]
             self._color_change = change[3]
         posed, _ = skin_points_torch(means, joints, weights, A)
         turn = turns[joints.long()]
         sign = torch.where((turn * turn[:, :1]).sum(-1, keepdim=True) < 0, -1.0, 1.0)
         turn = torch.nn.functional.normalize((weights[..., None] * sign * turn).sum(1), dim=-1)
         self._posed = posed, turn
-        return Gaussians(
-            posed, torch_rotations.quat_multiply(turn, quats), scales, opacities, shown
-        )
+        quats = torch_rotations.quat_multiply(turn, quats)
+        return Gaussians(posed, quats, scales, opacities, shown.clamp(0, 1))
 
     def _change_torch(self, pose: BodyPose) -> Tensor:
         """(4, N, 3) by the pose basis, on `device`."""
@@ -332,9 +331,9 @@ class SkinnedAvatar:
             torch.from_numpy(self._index),
             torch.from_numpy(values),
             torch.from_numpy(scale),
-            self._result.scales,
-            self._result.opacities,
-            self._result.colors,
+            g.scales.float(),
+            g.opacities.float(),
+            torch.from_numpy(self._rest_colors),
         )
         return tuple(tensor.to(self.device) for tensor in tensors)
 

@@ -6,6 +6,7 @@ configure loads the avatar and warms the engine up, activate begins to listen, d
 but keeps everything loaded, cleanup lets go of it.
 """
 
+import math
 import sys
 import threading
 import time
@@ -348,6 +349,7 @@ class AvatarRendererNode(LifecycleNode):
             height=camera.height,
             tracking_state=int(job.pose.state),
             repeated=job.repeated,
+            pose_distance_deg=math.degrees(frame.pose_distance),
             pose_age_ms=age_ms,
             frames=s.counts['frames'],
             frames_dropped=s.counts['frames_dropped'],
