@@ -13,22 +13,45 @@ from avatar_ros.training.datasets.arah import is_arah, load_arah
 from avatar_ros.training.datasets.directory import load_directory
 from avatar_ros.training.datasets.pictures import read_picture
 
-__all__ = ['check_shots', 'fraction_of', 'load_capture']
+__all__ = ['DATASETS', 'check_shots', 'fraction_of', 'load_capture']
+
+DATASETS = ('auto', 'directory', 'zju_mocap', 'h36m')
 
 
-def load_capture(path: str | Path, body_model: str | Path | None = None) -> Capture:
+def load_capture(
+    path: str | Path,
+    body_model: str | Path | None = None,
+    *,
+    dataset: str = 'auto',
+    subject: str | None = None,
+) -> Capture:
     """The capture in a folder.
 
+    :param body_model: a model file of the user's own, instead of the one that the capture names.
+    :param dataset: one of `DATASETS`; ``auto`` takes what lies there.
+    :param subject: of ZJU-MoCap or H36M (``377``, ``S9``), where the folder's name does not tell.
     :raises CaptureError: if there is none that we know.
     """
     folder = Path(path).expanduser()
-    if (folder / 'poses.npz').exists():
+    if dataset not in DATASETS:
+        raise CaptureError(f'dataset {dataset!r}; expected {", ".join(DATASETS)}.')
+    arah = dataset in ('zju_mocap', 'h36m')
+    if dataset == 'directory' or (dataset == 'auto' and (folder / 'poses.npz').exists()):
         return load_directory(folder, body_model)
-    if is_arah(folder):
-        return load_arah(folder, body_model)
+    if arah or is_arah(folder):
+        return load_arah(folder, body_model, subject, dataset if arah else None)
+    if is_arah(folder / 'Posing'):
+        return load_arah(folder / 'Posing', body_model, subject, None)
+    there = sorted(p.name for p in folder.iterdir())[:6] if folder.is_dir() else None
     raise CaptureError(
-        f'{folder}: no capture; expected poses.npz, cameras.json, images/ and masks/ '
-        '(docs/captures.md), or cam_params.json and models/ as of ARAH.'
+        f'{folder}: no capture. Looked for poses.npz (a capture folder: with cameras.json, images/ '
+        'and masks/, see docs/captures.md) and for cam_params.json with models/ (ZJU-MoCap or '
+        'H36M as preprocessed by ARAH); '
+        + (
+            'there is no such folder.'
+            if there is None
+            else f'it has {", ".join(there) or "nothing"}.'
+        )
     )
 
 

@@ -25,8 +25,11 @@ from avatar_ros.body.model import BodyModel, load_body_model
 from avatar_ros.body.skeletons import SMPL
 from avatar_ros.geometry import Camera, matrix_from_rotvec, rigid
 from avatar_ros.training.capture import Capture, CaptureError, Poses, Shot, Subject
+from avatar_ros.training.datasets.pose_file import numbers, read_arrays
 from avatar_ros.types import Array
 
+#: Between Jtr_posed and the joints of the given model.
+_JOINT_TOLERANCE_M = 0.01
 _LICENCE = 'research only: see the terms of the data set'
 
 
@@ -63,9 +66,16 @@ def is_arah(folder: Path) -> bool:
     return (folder / 'cam_params.json').exists() and (folder / 'models').is_dir()
 
 
-def load_arah(path: str | Path, body_model: str | Path | None) -> Capture:
-    """One subject; its folder's name tells the protocol (``CoreView_377``, ``S9``).
+def load_arah(
+    path: str | Path,
+    body_model: str | Path | None,
+    subject: str | None = None,
+    dataset: str | None = None,
+) -> Capture:
+    """One subject; its folder's name tells the protocol (``CoreView_377``, ``S9/Posing``).
 
+    :param subject: in place of the folder's name.
+    :param dataset: ``zju_mocap`` or ``h36m``: refuse a subject of the other one.
     :raises CaptureError: if something is missing or does not fit together.
     """
     folder = Path(path)
@@ -74,9 +84,18 @@ def load_arah(path: str | Path, body_model: str | Path | None) -> Capture:
             f'{folder}: needs the SMPL model that it was made with. Get SMPL_NEUTRAL from '
             'smpl.is.tue.mpg.de (your own licence) and give it with --body-model.'
         )
-    model = load_body_model(body_model)
+    if not is_arah(folder):
+        raise CaptureError(
+            f"{folder}: has no cam_params.json and models/; run ARAH's preprocessing."
+        )
+    try:
+        model = load_body_model(body_model)
+    except (OSError, ValueError) as error:
+        raise CaptureError(f'{folder}: body model {body_model}: {error}') from error
     if model.skeleton is not SMPL:
         raise CaptureError(f'{body_model}: is {model.kind}; ARAH files need an SMPL model.')
+    name = subject or _name_of(folder)
+    protocol = protocol_of(name, dataset)
     files = sorted((folder / 'models').glob('*.npz'))
     if not files:
         raise CaptureError(f"{folder}/models: has no .npz files; run ARAH's preprocessing.")
@@ -85,14 +104,13 @@ def load_arah(path: str | Path, body_model: str | Path | None) -> Capture:
     translations = np.stack([frame['trans'] for frame in frames])
     poses = Poses(SMPL, tuple(file.stem for file in files), rotvecs, translations)
     shape = frames[0]['minimal_shape']
-    subject = Subject(SMPL, shape, model.faces, model.weights, model.joint_regressor @ shape)
-    protocol = protocol_of(folder.resolve().name)
+    person = Subject(SMPL, shape, model.faces, model.weights, model.joint_regressor @ shape)
     cameras = _cameras(folder / 'cam_params.json', folder, protocol)
     shots, skipped = _shots(folder, cameras, poses)
     return Capture(
-        folder.resolve().name,
+        name,
         _LICENCE,
-        subject,
+        person,
         poses,
         shots,
         _splits(folder, protocol, shots, poses),
@@ -100,19 +118,25 @@ def load_arah(path: str | Path, body_model: str | Path | None) -> Capture:
     )
 
 
-def protocol_of(name: str) -> Protocol:
-    """The protocol of a subject's folder.
+def _name_of(folder: Path) -> str:
+    folder = folder.resolve()
+    # ARAH keeps the one sequence of H36M that it uses in a folder of its own.
+    return folder.parent.name if folder.name == 'Posing' else folder.name
+
+
+def protocol_of(name: str, dataset: str | None = None) -> Protocol:
+    """The protocol of a subject, by a name such as ``CoreView_377``, ``377`` or ``S9``.
 
     :raises CaptureError: if the name is no known subject's.
     """
     number = re.search(r'(\d{3})$', name)
-    if number and number.group(1) in ZJU:
+    if dataset != 'h36m' and number and number.group(1) in ZJU:
         return ZJU[number.group(1)]
-    if name in H36M:
+    if dataset != 'zju_mocap' and name in H36M:
         return H36M[name]
     raise CaptureError(
-        f'folder {name!r}: no known subject; expected a name that ends with '
-        f'{", ".join(ZJU)} (ZJU-MoCap), or {", ".join(H36M)} (H36M).'
+        f'subject {name!r}: not known; expected a name that ends with {", ".join(ZJU)} '
+        f'(ZJU-MoCap), or {", ".join(H36M)} (H36M). Rename the folder or give the subject.'
     )
 
 
@@ -124,12 +148,12 @@ def _read_frame(path: Path, model: BodyModel) -> dict[str, Array]:
         'pose_hand': (6,),
         'trans': (3,),
     }
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: np.asarray(file[name], float) for name in wanted}
-            bones = np.asarray(file['bone_transforms'], float)
-    except (OSError, ValueError, EOFError, KeyError) as error:
-        raise CaptureError(f'{path}: cannot be read ({error}).') from error
+    found = read_arrays(path)
+    missing = sorted({*wanted, 'bone_transforms', 'Jtr_posed'} - set(found))
+    if missing:
+        raise CaptureError(f'{path}: has no {missing[0]}; run the preprocessing again.')
+    arrays = {name: numbers(path, name, found) for name in wanted}
+    bones = numbers(path, 'bone_transforms', found)
     for name, expected in wanted.items():
         if arrays[name].size != np.prod(expected):
             raise CaptureError(
@@ -139,18 +163,25 @@ def _read_frame(path: Path, model: BodyModel) -> dict[str, Array]:
             raise CaptureError(f'{path}: {name} is not finite.')
     pose = [arrays[name].reshape(-1, 3) for name in ('root_orient', 'pose_body', 'pose_hand')]
     shape = arrays['minimal_shape'].reshape(model.template.shape)
-    return {
-        'rotvecs': np.concatenate(pose),
-        'trans': arrays['trans'].reshape(3) + _root_shift(path, bones, pose[0][0], shape, model),
-        'minimal_shape': shape,
-    }
+    trans, rest = arrays['trans'].reshape(3), model.joint_regressor @ shape
+    shift = _root_shift(path, bones, pose[0][0], rest[0])
+    posed = (bones[:, :3, :3] @ rest[..., None])[..., 0] + bones[:, :3, 3] + trans
+    joints = numbers(path, 'Jtr_posed', found)
+    if joints.shape != posed.shape or not np.abs(joints - posed).max() < _JOINT_TOLERANCE_M:
+        off = np.abs(joints - posed).max() if joints.shape == posed.shape else np.inf
+        raise CaptureError(
+            f'{path}: joints lie {off:.3f} m from Jtr_posed; expected at most '
+            f'{_JOINT_TOLERANCE_M} m. Give the SMPL model (version and gender) that the files '
+            'were made with: ARAH takes the neutral one.'
+        )
+    return {'rotvecs': np.concatenate(pose), 'trans': trans + shift, 'minimal_shape': shape}
 
 
-def _root_shift(path: Path, bones: Array, root: Array, shape: Array, model: BodyModel) -> Array:
+def _root_shift(path: Path, bones: Array, root: Array, pelvis: Array) -> Array:
     """What the root's transform moves beyond turning about the pelvis, (3,).
 
-    The files' transforms are without `trans`; whether they turn about the pelvis or the origin
-    is read from them and not assumed.
+    The files' transforms are without `trans`. ARAH's own turn about the pelvis, as SMPL does, and
+    EasyMocap's about the origin: which it is is read from them and not assumed.
     """
     if bones.shape != (len(SMPL), 4, 4) or not np.isfinite(bones).all():
         raise CaptureError(
@@ -159,7 +190,6 @@ def _root_shift(path: Path, bones: Array, root: Array, shape: Array, model: Body
     R = matrix_from_rotvec(root)
     if np.abs(bones[0, :3, :3] - R).max() > 1e-2:
         raise CaptureError(f'{path}: root_orient and bone_transforms[0] do not agree.')
-    pelvis = (model.joint_regressor @ shape)[0]
     return np.asarray(bones[0, :3, 3] - (pelvis - R @ pelvis))
 
 
@@ -196,11 +226,16 @@ def _shots(
     shots: list[Shot] = []
     skipped: list[str] = []
     for name, camera in cameras.items():
-        # Pictures belong to models by their order, as the data sets' own loaders have it.
-        images = sorted((folder / name).glob('*.jpg'))
-        if images and len(images) != len(poses):
-            skipped.append(f'{folder / name}: {len(images)} pictures for {len(poses)} models')
-        for row, image in enumerate(images[: len(poses)]):
+        if not (folder / name).is_dir():
+            skipped.append(f'{folder / name}: no such folder')
+            continue
+        # The preprocessing gives a picture the number of its model; counting would go wrong
+        # after the first picture that is missing.
+        for row, instant in enumerate(poses.names):
+            image = folder / name / f'{instant}.jpg'
+            if not image.exists():
+                skipped.append(f'{image}: no picture')
+                continue
             mask = image.with_suffix('.png')
             if mask.exists():
                 shots.append(Shot(row, name, camera, image, mask, labels=True))

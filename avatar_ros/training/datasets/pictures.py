@@ -53,15 +53,29 @@ def read_picture(shot: Shot, size: int | None = None, crop: bool = False) -> Pic
 
 
 def read_parts(shot: Shot, picture: Picture) -> Array:
-    """Exact part map (H, W) uint8 in the geometry of an uncropped picture: part + 1, 0 outside.
+    """Exact part map (H, W) uint8 in the geometry of a picture of the shot: part + 1, 0 outside.
 
-    :raises CaptureError: if the capture has none for this picture.
+    :raises CaptureError: if the capture has none for this picture, or it is of another size.
     """
     parts = None if shot.parts is None else cv2.imread(str(shot.parts), cv2.IMREAD_GRAYSCALE)
     if parts is None:
         raise CaptureError(f'{shot.parts or shot.image}: no part map; only made captures have one.')
-    size = picture.camera.width, picture.camera.height
-    return np.asarray(cv2.resize(parts, size, interpolation=cv2.INTER_NEAREST))
+    source, target = shot.camera, picture.camera
+    if parts.shape != (source.height, source.width):
+        raise CaptureError(
+            f'{shot.parts}: is {parts.shape[1]}x{parts.shape[0]}; camera {shot.camera_name!r} is '
+            f'calibrated for {source.width}x{source.height}.'
+        )
+    # Both cameras stand at one place, so that each pixel of the picture has one in the file.
+    x, y = cv2.initUndistortRectifyMap(
+        _opencv(source),
+        source.distortion if source.distortion.size else np.zeros(4),
+        np.eye(3),
+        _opencv(target),
+        (target.width, target.height),
+        cv2.CV_32FC1,
+    )
+    return np.asarray(cv2.remap(parts, x, y, cv2.INTER_NEAREST))
 
 
 def _read(shot: Shot) -> tuple[Array, Array]:
