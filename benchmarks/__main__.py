@@ -8,7 +8,7 @@ import sys
 
 from benchmarks import table
 
-NAMES = ('render', 'avatar', 'tracking', 'transport', 'telepresence', 'memory')
+NAMES = ('render', 'avatar', 'body', 'tracking', 'transport', 'telepresence', 'memory')
 
 
 def main() -> int:

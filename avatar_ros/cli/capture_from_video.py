@@ -16,7 +16,7 @@ examples:
   %(prog)s --out out/me --video me.mp4 --fov 45
 
 Several videos must be synchronised and calibrated: a cameras.json as in docs/captures.md, or a
-Qualisys .qca.txt. One video works without calibration if its field of view is about right, but its
+Qualisys .qca.txt; one video may have a ROS camera_info .yaml instead. One video works without calibration if its field of view is about right, but its
 depth is guessed. What was found in each video is kept in DIR/.work: a run that was stopped goes on.
 Masks are those of MediaPipe's pose model: rough at hair, hands and loose clothes."""
 
@@ -28,7 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add('--out', required=True, type=Path, metavar='DIR', help='folder to write')
     add('--video', action='append', default=[], metavar='NAME=FILE', help='one for each camera')
-    add('--calibration', type=Path, metavar='FILE', help='cameras.json or .qca.txt')
+    add(
+        '--calibration', type=Path, metavar='FILE', help='cameras.json, .qca.txt, camera_info .yaml'
+    )
+    add('--body-model', type=Path, metavar='FILE', help='SMPL-X file of your own (the free body)')
     add('--fov', type=float, metavar='DEG', help='vertical, of one video without calibration (50)')
     add('--demo', action='store_true', help="Pose2Sim's four videos (avatar_ros fetch all)")
     add('--every', type=int, default=1, help='take every n-th frame (1)')
@@ -56,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         videos, calibration, licence = _named(args.video), args.calibration, args.licence
     options = VideoOptions(args.every, args.max_frames, args.size, args.fov, licence)
-    capture_from_video(args.out, videos, calibration, options)
+    _, reports = capture_from_video(args.out, videos, calibration, options, args.body_model)
+    print(*reports, sep='\n')
     print(
         f'wrote {args.out}; train with: avatar_ros train body --data {args.out} --crop --out me.zip'
     )

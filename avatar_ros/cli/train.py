@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     if args.gaussians is not None:
         if not 100 <= args.gaussians <= 2_000_000:
             raise ValueError(f'--gaussians {args.gaussians}; expected 100..2000000.')
-        few = min(config.gaussians.initial, args.gaussians // 2)
+        few = max(50, args.gaussians // 2)
         config = replace(
             config, gaussians=replace(config.gaussians, initial=few, at_most=args.gaussians)
         )

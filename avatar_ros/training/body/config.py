@@ -128,6 +128,8 @@ class SemanticConfig:
     every: int = 1
     """Chosen: the semantic picture is drawn once in so many iterations, with so much weight."""
     lr: float = 1e-3
+    moves_geometry: bool = False
+    """Chosen: whether the semantic picture pulls at positions and opacities, or labels alone."""
     start: float = 4.0
     """Chosen: logit of the label that a Gaussian starts with."""
 

@@ -265,9 +265,11 @@ class Objective:
         assert state.bound is not None
         logits = state.gaussians.semantics
         if semantic.semantic and state.iteration % semantic.every == 0:
-            picture = splat_features(
-                self.engine, gaussians, torch.softmax(logits, dim=1), view.camera
-            )
+            g = gaussians
+            if not semantic.moves_geometry:
+                g = Gaussians(*(t.detach() for t in (g.means, g.quats, g.scales, g.opacities)),
+                              g.colors)  # fmt: skip
+            picture = splat_features(self.engine, g, torch.softmax(logits, dim=1), view.camera)
             result.add(
                 'semantic', semantic.semantic * semantic.every, semantic_loss(picture, view.parts)
             )

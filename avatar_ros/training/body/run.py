@@ -198,6 +198,8 @@ class BodyRun:
         """One training picture, one of each held-out split: photograph, avatar, error."""
         if self.state.iteration <= self.config.schedule.gaussians_from:
             return
+        # Looking must not change what is learned: the tables are put back afterwards.
+        bound = self.state.bound
         player = NetworkPlayer(self.state, self.engine)
         rows = []
         for split in ('train', 'novel_view', 'novel_pose'):
@@ -206,7 +208,7 @@ class BodyRun:
                 middle = shots[len(shots) // 2 : len(shots) // 2 + 1]
                 rows += judge(player.draw, middle, self.config.image_size, self.crop).sheet
         self.state.network.train()
-        self.state.bound = None
+        self.state.bound = bound
         path = self.folder / 'previews' / f'{self.state.iteration:06d}.jpg'
         cv2.imwrite(str(path), sheet_of(rows)[..., ::-1])
 

@@ -37,6 +37,7 @@ class LearnedPoses(nn.Module):
 class Bound:
     """What depends on how many Gaussians there are and where: made anew now and then."""
 
+    means: Tensor
     neighbours: Tensor
     nodes: Tensor | None
     tables: VoxelTables | None
@@ -107,11 +108,15 @@ class TrainState:
             groups.append({'params': list(self.encoder.parameters()), 'lr': chase.encoder_lr})
         return torch.optim.Adam(groups, fused=True)
 
-    def rebind(self) -> None:
-        """Neighbours, control points and voxels of the Gaussians as they are now."""
-        means = self.gaussians.means
+    def rebind(self, means: Tensor | None = None) -> None:
+        """Neighbours, control points and voxels of the Gaussians as they are now.
+
+        A resumed run binds them where they were (`means`), so that it goes on exactly alike.
+        """
+        means = self.gaussians.means.detach().clone() if means is None else means
         geometry = self.config.network.geometry_network
         self.bound = Bound(
+            means=means,
             neighbours=nearest(means, self.config.loss.neighbours).to(self.device),
             nodes=None if self.adjustment is None else self.adjustment.bind(means),
             tables=self.network.unet.tables(means) if geometry else None,
@@ -157,6 +162,7 @@ class TrainState:
             'scheduler': self.scheduler.state_dict(),
             'generator': self.generator.get_state(),
             'rng': repr(self.rng.bit_generator.state),
+            'bound_at': None if self.bound is None else self.bound.means,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -175,3 +181,5 @@ class TrainState:
         self.generator.set_state(state['generator'])
         self.rng.bit_generator.state = ast.literal_eval(state['rng'])
         self.bound = None
+        if state['bound_at'] is not None:
+            self.rebind(state['bound_at'])

@@ -5,7 +5,8 @@
 
 The motion starts from the closed-form IK, instant by instant, and is then optimised as a whole:
 reprojection in every camera (robust), the monocular depths where there is one camera, smoothness,
-and small priors. In the manner of SMPLify (Bogo et al., ECCV 2016), without its learned prior.
+and small priors; in the end the masks' outlines as well. In the manner of SMPLify (Bogo et al.,
+ECCV 2016), without its learned prior.
 """
 
 from collections.abc import Sequence
@@ -24,13 +25,19 @@ from avatar_ros.geometry import Camera, quat_from_matrix, rotvec_from_quat
 from avatar_ros.geometry.torch_rotations import matrix_from_quat, quat_from_rotvec, quat_multiply
 from avatar_ros.tracking.body_ik import BodyIK
 from avatar_ros.tracking.rest_landmarks import rest_landmarks
+from avatar_ros.training.capture import CaptureError
+from avatar_ros.training.from_video.silhouette import CameraMasks, silhouette_loss, spread_points
 from avatar_ros.types import Array, FloatArray
 
 _BODY = 22
 _BETAS = 10
-_HUBER_PX = 12.0
+#: Of a picture whose longer side has 720; errors in larger pictures are scaled down.
+_HUBER_PX, _LONGER_PX = 12.0, 720.0
+_SURFACE = 700  # points of the skin that are held against the masks
+_INSTANTS = 40  # of these at one step
 #: Weights of the terms beside a reprojection error of one pixel.
 _SMOOTH, _SMOOTH_PLACE, _TURN, _SHAPE, _DEPTH = 40.0, 400.0, 0.3, 0.05, 60.0
+_MASKS = 2.0
 _HANDS = tuple(n for n in BLAZEPOSE_33 if any(w in n for w in ('pinky', 'index', 'thumb'))
                and 'foot' not in n)  # fmt: skip
 
@@ -46,12 +53,20 @@ class Fit:
     betas: FloatArray
     error_px: FloatArray
     """Median reprojection error of the body landmarks in each camera (C,)."""
+    error_mm: FloatArray
+    """The same in millimetres at the landmarks' depths (C,)."""
 
 
 class _Body:
-    """Landmarks and joints of the model as linear functions of its shape."""
+    """Landmarks, joints and some of the skin of the model as linear functions of its shape."""
 
     def __init__(self, model: BodyModel) -> None:
+        count = min(_BETAS, model.shape_dirs.shape[2])
+        rows = spread_points(model.template, _SURFACE)
+        self.skin = torch.from_numpy(model.template[rows])
+        self.skin_dirs = torch.from_numpy(np.ascontiguousarray(model.shape_dirs[rows, :, :count]))
+        self.weights = torch.from_numpy(model.weights[rows])
+
         def at(betas: FloatArray | None) -> tuple[FloatArray, FloatArray]:
             joints = model.rest_joints(betas)
             found = rest_landmarks(joints, model.rest_vertices(betas), model.weights)
@@ -59,7 +74,7 @@ class _Body:
             return joints, found.points
 
         base = at(None)
-        steps = [at(row) for row in np.eye(_BETAS)]
+        steps = [at(row) for row in np.eye(count)]
         self.base = [torch.from_numpy(x) for x in base]
         self.slopes = [
             torch.from_numpy(np.stack([s[k] - base[k] for s in steps], -1)) for k in (0, 1)
@@ -70,6 +85,12 @@ class _Body:
         joints, points = (b + s @ betas for b, s in zip(self.base, self.slopes, strict=True))
         return joints, points
 
+    def surface(self, betas: Tensor, A: Tensor) -> Tensor:
+        """Skin (S, N, 3) under affine maps (J, S, 3, 4) of the joints."""
+        rest = self.skin + self.skin_dirs @ betas
+        maps = torch.einsum('nj,jsab->snab', self.weights, A)
+        return (maps[..., :3] @ rest[:, :, None])[..., 0] + maps[..., 3]
+
 
 def fit_body(
     model: BodyModel,
@@ -77,15 +98,28 @@ def fit_body(
     pixels: Array,
     visibility: Array,
     points: Array,
+    masks: Sequence[CameraMasks] = (),
     iterations: int = 400,
+    mask_iterations: int = 200,
     progress: bool = True,
 ) -> Fit:
     """The body whose landmarks are seen at pixels (C, T, 33, 2), undistorted, NaN where not seen.
 
     points (T, 33, 3) start the motion: triangulated, or of one camera lifted into the world.
+    masks, one of each camera or none, join in for the last `mask_iterations` steps.
+
+    :raises CaptureError: if the model is not in SMPL-X's format.
     """
+    if model.skeleton is not SMPLX:
+        raise CaptureError(
+            f'the body model is {model.kind}; expected SMPL-X (55 joints), whose head, hands and '
+            'feet say where the landmarks lie. Give an SMPL-X file, or none for the free body.'
+        )
     body = _Body(model)
-    betas = torch.zeros(_BETAS, dtype=torch.float64, requires_grad=True)
+    betas = torch.zeros(body.skin_dirs.shape[2], dtype=torch.float64, requires_grad=True)
+    units = [max(c.width, c.height) / _LONGER_PX for c in cameras]
+    unit = torch.tensor(units, dtype=torch.float64)[:, None, None]
+    refine = mask_iterations if masks else 0
     starts, places = _by_ik(model, points)
     turns = torch.zeros(_BODY, len(points), 3, dtype=torch.float64, requires_grad=True)
     place = torch.from_numpy(places).requires_grad_()
@@ -100,23 +134,37 @@ def fit_body(
     )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, iterations, 5e-4)
 
-    def landmarks() -> tuple[Tensor, Tensor]:
+    def landmarks() -> tuple[Tensor, Tensor, Tensor]:
         quats = torch.cat([quat_multiply(start[:_BODY], quat_from_rotvec(turns)), start[_BODY:]])
         joints, rest = body(betas)
         motion = joint_motion(SMPLX, joints, quats, place - joints[0])
         A = motion.A[body.carrier]
         moved = (A[..., :3] @ rest[:, None, :, None])[..., 0] + A[..., 3]
-        return moved.transpose(0, 1), quats
+        return moved.transpose(0, 1), quats, motion.A
 
     def projected(where: Tensor) -> Tensor:
-        """Pixels (C, T, 33, 2)."""
+        """Pixels (C, T, N, 2) of points (T, N, 3)."""
         flat = torch.einsum('cij,tlj->ctli', projections[:, :, :3], where)
         flat = flat + projections[:, None, None, :, 3]
         return flat[..., :2] / flat[..., 2:].clamp_min(0.1)
 
-    for _ in tqdm(range(iterations), 'fitting', disable=not progress):
-        where, quats = landmarks()
-        miss = (projected(where) - target).square().sum(-1).add(1e-9).sqrt()
+    def off_the_masks(A: Tensor, step: int) -> Tensor:
+        stride = -(-len(points) // _INSTANTS)
+        instants = torch.arange(step % stride, len(points), stride)
+        there = projected(body.surface(betas, A[:, instants]))
+        losses = [
+            silhouette_loss(m, instants, at, u)
+            for m, at, u in zip(masks, there, units, strict=True)
+        ]
+        return torch.stack(losses).mean()
+
+    for step in tqdm(range(iterations + refine), 'fitting', disable=not progress):
+        if step == iterations:
+            for group in optimizer.param_groups:
+                group['lr'] = group['initial_lr'] = 5e-3
+            schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, refine, 5e-4)
+        where, quats, A = landmarks()
+        miss = (projected(where) - target).square().sum(-1).add(1e-9).sqrt() / unit
         robust = F.huber_loss(miss, torch.zeros_like(miss), reduction='none', delta=_HUBER_PX)
         loss = (weight * robust / _HUBER_PX).sum() / weight.sum()
         R = matrix_from_quat(quats[:_BODY])
@@ -129,20 +177,28 @@ def fit_body(
             # One camera does not see depth; the estimator's guess of the shape is all there is.
             centre, given_centre = (x.mean(1, keepdim=True) for x in (where, given))
             loss = loss + _DEPTH * ((where - centre) - (given - given_centre)).square().mean()
+        if step >= iterations:
+            loss = loss + _MASKS * off_the_masks(A, step)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
 
     with torch.no_grad():
-        where, quats = landmarks()
+        where, quats, _ = landmarks()
         miss = (projected(where) - target).norm(dim=-1).numpy()
+        depths = torch.einsum('cj,tlj->ctl', projections[:, 2, :3], where)
+        depths = depths + projections[:, None, None, 2, 3]
         joints, _ = body(betas)
     unseen = ~seen | (visibility < 0.5)
-    error = np.nanmedian(np.where(unseen, np.nan, miss).reshape(len(cameras), -1), axis=1)
+    focal = np.array([c.K[0, 0] for c in cameras])[:, None, None]
+    error_px, error_mm = (
+        np.nanmedian(np.where(unseen, np.nan, x).reshape(len(cameras), -1), axis=1)
+        for x in (miss, 1000 * miss * depths.numpy() / focal)
+    )
     rotvecs = rotvec_from_quat(quats.transpose(0, 1).numpy())
     translations = (place - joints[0]).detach().numpy()
-    return Fit(np.asarray(rotvecs), translations, betas.detach().numpy(), np.asarray(error))
+    return Fit(np.asarray(rotvecs), translations, betas.detach().numpy(), error_px, error_mm)
 
 
 def _importance() -> FloatArray:
