@@ -16,8 +16,9 @@ examples:
   %(prog)s --out out/me --video me.mp4 --fov 45
 
 Several videos must be synchronised and calibrated: a cameras.json as in docs/captures.md, or a
-Qualisys .qca.txt; one video may have a ROS camera_info .yaml instead. One video works without calibration if its field of view is about right, but its
-depth is guessed. What was found in each video is kept in DIR/.work: a run that was stopped goes on.
+Qualisys .qca.txt; one video may have a ROS camera_info .yaml instead. One video works without
+calibration if its field of view is about right, but its depth is guessed. What was found in each
+video is kept in DIR/.work: a run that was stopped goes on.
 Masks are those of MediaPipe's pose model: rough at hair, hands and loose clothes."""
 
 
@@ -38,6 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add('--max-frames', type=int, default=300, help='(300)')
     add('--size', type=int, default=720, help='pixels of the longer side to keep (720)')
     add('--licence', default='not stated', help='of the videos, written into the capture')
+    add(
+        '--trust-calibration',
+        action='store_true',
+        help='do not shift principal points to where several cameras agree',
+    )
     add_threads(parser)
 
 
@@ -58,7 +64,9 @@ def run(args: argparse.Namespace) -> int:
         calibration, licence = asset_path('body_calibration.qca.txt'), 'BSD-3-Clause (Pose2Sim)'
     else:
         videos, calibration, licence = _named(args.video), args.calibration, args.licence
-    options = VideoOptions(args.every, args.max_frames, args.size, args.fov, licence)
+    options = VideoOptions(
+        args.every, args.max_frames, args.size, args.fov, licence, args.trust_calibration
+    )
     _, reports = capture_from_video(args.out, videos, calibration, options, args.body_model)
     print(*reports, sep='\n')
     print(

@@ -37,7 +37,7 @@ _SURFACE = 700  # points of the skin that are held against the masks
 _INSTANTS = 40  # of these at one step
 #: Weights of the terms beside a reprojection error of one pixel.
 _SMOOTH, _SMOOTH_PLACE, _TURN, _SHAPE, _DEPTH = 40.0, 400.0, 0.3, 0.05, 60.0
-_MASKS = 2.0
+_MASKS, _SHIFT = 2.0, 0.005
 _HANDS = tuple(n for n in BLAZEPOSE_33 if any(w in n for w in ('pinky', 'index', 'thumb'))
                and 'foot' not in n)  # fmt: skip
 
@@ -55,6 +55,8 @@ class Fit:
     """Median reprojection error of the body landmarks in each camera (C,)."""
     error_mm: FloatArray
     """The same in millimetres at the landmarks' depths (C,)."""
+    shift_px: FloatArray
+    """(C, 2) how far each principal point lies from where the calibration has it."""
 
 
 class _Body:
@@ -101,12 +103,15 @@ def fit_body(
     masks: Sequence[CameraMasks] = (),
     iterations: int = 400,
     mask_iterations: int = 200,
+    shift_cameras: bool = False,
     progress: bool = True,
 ) -> Fit:
     """The body whose landmarks are seen at pixels (C, T, 33, 2), undistorted, NaN where not seen.
 
     points (T, 33, 3) start the motion: triangulated, or of one camera lifted into the world.
     masks, one of each camera or none, join in for the last `mask_iterations` steps.
+    shift_cameras lets principal points move a little: an offset that a camera shows at all times
+    is its calibration's (or of a cropped video) and not the person's.
 
     :raises CaptureError: if the model is not in SMPL-X's format.
     """
@@ -120,6 +125,7 @@ def fit_body(
     units = [max(c.width, c.height) / _LONGER_PX for c in cameras]
     unit = torch.tensor(units, dtype=torch.float64)[:, None, None]
     refine = mask_iterations if masks else 0
+    shift = torch.zeros(len(cameras), 1, 1, 2, dtype=torch.float64, requires_grad=shift_cameras)
     starts, places = _by_ik(model, points)
     turns = torch.zeros(_BODY, len(points), 3, dtype=torch.float64, requires_grad=True)
     place = torch.from_numpy(places).requires_grad_()
@@ -129,9 +135,10 @@ def fit_body(
     projections = torch.from_numpy(np.stack([c.K @ c.T_camera_world[:3] for c in cameras]))
     start = torch.from_numpy(starts)
     given = torch.from_numpy(points)
-    optimizer = torch.optim.Adam(
-        [{'params': [turns, place], 'lr': 0.02}, {'params': [betas], 'lr': 0.05}]
-    )
+    groups = [{'params': [turns, place], 'lr': 0.02}, {'params': [betas], 'lr': 0.05}]
+    if shift_cameras:
+        groups.append({'params': [shift], 'lr': 0.05})
+    optimizer = torch.optim.Adam(groups)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, iterations, 5e-4)
 
     def landmarks() -> tuple[Tensor, Tensor, Tensor]:
@@ -146,7 +153,7 @@ def fit_body(
         """Pixels (C, T, N, 2) of points (T, N, 3)."""
         flat = torch.einsum('cij,tlj->ctli', projections[:, :, :3], where)
         flat = flat + projections[:, None, None, :, 3]
-        return flat[..., :2] / flat[..., 2:].clamp_min(0.1)
+        return flat[..., :2] / flat[..., 2:].clamp_min(0.1) + shift * unit[..., None]
 
     def off_the_masks(A: Tensor, step: int) -> Tensor:
         stride = -(-len(points) // _INSTANTS)
@@ -177,6 +184,8 @@ def fit_body(
             # One camera does not see depth; the estimator's guess of the shape is all there is.
             centre, given_centre = (x.mean(1, keepdim=True) for x in (where, given))
             loss = loss + _DEPTH * ((where - centre) - (given - given_centre)).square().mean()
+        if shift_cameras:
+            loss = loss + _SHIFT * shift.square().mean()
         if step >= iterations:
             loss = loss + _MASKS * off_the_masks(A, step)
         optimizer.zero_grad()
@@ -198,7 +207,8 @@ def fit_body(
     )
     rotvecs = rotvec_from_quat(quats.transpose(0, 1).numpy())
     translations = (place - joints[0]).detach().numpy()
-    return Fit(np.asarray(rotvecs), translations, betas.detach().numpy(), error_px, error_mm)
+    moved = (shift * unit[..., None]).detach().numpy().reshape(-1, 2)
+    return Fit(np.asarray(rotvecs), translations, betas.detach().numpy(), error_px, error_mm, moved)
 
 
 def _importance() -> FloatArray:

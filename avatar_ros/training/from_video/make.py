@@ -69,11 +69,15 @@ def capture_from_video(
     instants = tuple(f'{row:06d}' for row in rows)
     masks = [_masks(folder, cameras[n], instants) for n in names]
     outlines = [camera_masks(camera, found) for camera, found in zip(ideal, masks, strict=True)]
-    fit = fit_body(model, ideal, pixels, visibility, points, outlines, progress=progress)
-    found = report(names, ideal, model, fit, masks)
+    fit = fit_body(
+        model, ideal, pixels, visibility, points, outlines, progress=progress,
+        shift_cameras=len(names) > 1 and not options.trust_calibration,
+    )  # fmt: skip
+    found = report(names, [_shifted(c, s) for c, s in zip(ideal, fit.shift_px, strict=True)],
+                   model, fit, masks)  # fmt: skip
     save_capture_metadata(
         folder,
-        {name: cameras[name] for name in names},
+        {n: _shifted(cameras[n], s) for n, s in zip(names, fit.shift_px, strict=True)},
         Poses(SMPLX, instants, fit.rotvecs, fit.translations),
         name=folder.resolve().name,
         licence=options.licence,
@@ -84,6 +88,12 @@ def capture_from_video(
     rows_of_report = [asdict(row) for row in found]
     (folder / '.work' / 'report.json').write_text(json.dumps(rows_of_report, indent=1) + '\n')
     return fit, found
+
+
+def _shifted(camera: Camera, shift_px: Array) -> Camera:
+    K = camera.K.copy()
+    K[:2, 2] += shift_px
+    return replace(camera, K=K)
 
 
 def _masks(folder: Path, camera: Camera, instants: tuple[str, ...]) -> list[Array | None]:

@@ -26,11 +26,14 @@ class CameraReport:
     """The same at the person's distance."""
     mask_iou: float
     """Mean overlap of the mask with the projected body, 0..1; NaN if no mask was looked at."""
+    shift_px: tuple[float, float] = (0.0, 0.0)
+    """How far the principal point was moved from where the calibration has it."""
 
     def __str__(self) -> str:
         return (
             f'{self.name}: landmarks off by {self.error_px:.1f} px ({self.error_mm:.0f} mm), '
-            f'mask overlaps the body by {100 * self.mask_iou:.0f} %'
+            f'mask overlaps the body by {100 * self.mask_iou:.0f} %, principal point moved by '
+            f'{self.shift_px[0]:+.1f}, {self.shift_px[1]:+.1f} px'
         )
 
 
@@ -60,7 +63,7 @@ def report(
     masks: Sequence[Sequence[Array | None]],
     instants: int = 12,
 ) -> list[CameraReport]:
-    """Agreement in every camera; masks (C of T) are of the undistorted `cameras`.
+    """Agreement in every camera; masks (C of T) are of the undistorted, shifted `cameras`.
 
     Overlap is measured at `instants` instants, spread over the time.
     """
@@ -74,5 +77,8 @@ def report(
             if (mask := masks[k][row]) is not None
         ]
         iou = float(np.mean(found)) if found else float('nan')
-        result.append(CameraReport(name, float(fit.error_px[k]), float(fit.error_mm[k]), iou))
+        u, v = fit.shift_px[k].tolist()
+        result.append(
+            CameraReport(name, float(fit.error_px[k]), float(fit.error_mm[k]), iou, (u, v))
+        )
     return result

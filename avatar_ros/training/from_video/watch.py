@@ -30,6 +30,8 @@ class VideoOptions:
     fov_deg: float | None = None
     """Vertical field of view of a single video without calibration."""
     licence: str = 'not stated'
+    trust_calibration: bool = False
+    """Leave the principal points of several cameras where the calibration has them."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,7 @@ def clean_mask(share: Array, landmarks: Array | None = None) -> Array:
     count, labels, stats, _ = cv2.connectedComponentsWithStats(solid)
     if count < 2:
         return np.zeros(share.shape, np.uint8)
-    votes = np.zeros(count)
+    votes: Array = np.zeros(count)
     if landmarks is not None and len(landmarks):
         at = np.floor(landmarks).astype(int)
         at = at[(at >= 0).all(1) & (at < share.shape[::-1]).all(1)]
