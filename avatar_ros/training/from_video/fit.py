@@ -137,7 +137,7 @@ def fit_body(
     given = torch.from_numpy(points)
     groups = [{'params': [turns, place], 'lr': 0.02}, {'params': [betas], 'lr': 0.05}]
     if shift_cameras:
-        groups.append({'params': [shift], 'lr': 0.05})
+        groups.append({'params': [shift], 'lr': 0.2})
     optimizer = torch.optim.Adam(groups)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, iterations, 5e-4)
 
@@ -168,7 +168,7 @@ def fit_body(
     for step in tqdm(range(iterations + refine), 'fitting', disable=not progress):
         if step == iterations:
             for group in optimizer.param_groups:
-                group['lr'] = group['initial_lr'] = 5e-3
+                group['lr'] = group['initial_lr'] = group['initial_lr'] / 4
             schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, refine, 5e-4)
         where, quats, A = landmarks()
         miss = (projected(where) - target).square().sum(-1).add(1e-9).sqrt() / unit
@@ -202,13 +202,17 @@ def fit_body(
     unseen = ~seen | (visibility < 0.5)
     focal = np.array([c.K[0, 0] for c in cameras])[:, None, None]
     error_px, error_mm = (
-        np.nanmedian(np.where(unseen, np.nan, x).reshape(len(cameras), -1), axis=1)
-        for x in (miss, 1000 * miss * depths.numpy() / focal)
+        np.array([np.median(row) if row.size else np.nan for row in map(_finite, x)])
+        for x in np.where(unseen, np.nan, (miss, 1000 * miss * depths.numpy() / focal))
     )
     rotvecs = rotvec_from_quat(quats.transpose(0, 1).numpy())
     translations = (place - joints[0]).detach().numpy()
     moved = (shift * unit[..., None]).detach().numpy().reshape(-1, 2)
     return Fit(np.asarray(rotvecs), translations, betas.detach().numpy(), error_px, error_mm, moved)
+
+
+def _finite(x: Array) -> Array:
+    return x[np.isfinite(x)]
 
 
 def _importance() -> FloatArray:
