@@ -42,13 +42,13 @@ def full_face(rng: np.random.Generator) -> FaceExpression:
 
 def measure() -> list[Metric]:
     torch.set_num_threads(1)
-    path, rng = avatar_path('demo'), np.random.default_rng(0)
+    path, rng = avatar_path('dressed'), np.random.default_rng(0)
     start = time.process_time()
     bundle = load_bundle(path)
     loading = 1e3 * (time.process_time() - start)
     avatar, n = SkinnedAvatar(bundle), len(bundle)
     pose, face = random_pose(rng), full_face(rng)
-    conditions = f'demo avatar, {n} Gaussians, 1 thread, median of 100, CPU time'
+    conditions = f'dressed avatar, {n} Gaussians, 1 thread, median of 100, CPU time'
 
     def cost(with_face: bool) -> float:
         chosen = face if with_face else None

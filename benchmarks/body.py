@@ -140,7 +140,8 @@ def do(run: Run) -> dict[str, float]:
     rows = sorted({shot.row for shot in shots})
     bundle = bake(player, rows, BakeOptions(), name=run.name)
     baked = bundle_player(SkinnedAvatar(bundle), _as_learned(capture, state), engine)
-    perceptual = load_perceptual()
+    # VGG on a CPU takes longer than a short run: the real capture alone.
+    perceptual = load_perceptual() if run.capture == 'real' else None
     found = {}
     for split in ('novel_view', 'novel_pose'):
         judged = capture.split(split)

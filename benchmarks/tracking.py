@@ -3,8 +3,8 @@
 """How well and how fast a person is tracked: ``python -m benchmarks.tracking``.
 
 Three kinds of truth: motion-capture clips with exact landmarks (the inverse kinematics alone),
-renders of the demo avatar (the whole way, true joints known), and a real person whom four cameras
-saw at once (the whole way, against triangulated landmarks).
+renders of the dressed avatar (the whole way, true joints known), and a real person whom four
+cameras saw at once (the whole way, against triangulated landmarks).
 """
 
 import time
@@ -133,11 +133,11 @@ def clips() -> list[Metric]:
 
 
 class Studio:
-    """Pictures of the demo avatar before a soft background."""
+    """Pictures of the dressed avatar before a soft background."""
 
     def __init__(self, camera: Camera, seed: int = 0) -> None:
         self.camera = camera
-        avatar = load_avatar('demo')
+        avatar = load_avatar('dressed')
         assert isinstance(avatar, SkinnedAvatar)
         self.avatar = avatar
         self._engine: Engine = select_engine('numba')
@@ -285,8 +285,8 @@ def renders() -> list[Metric]:
     off_axis = [sample for sample in seen if sample.scene.across_m]
     shift = np.array([s.found.T_frame_root[:3, 3] - s.truth.T_frame_root[:3, 3] for s in seen])
     conditions = (
-        f'demo avatar, walk and two dances, {len(samples)} pictures 848x480, 2.7-4 m, 5 azimuths, '
-        'up to 24 degrees off the axis, default filters'
+        f'dressed avatar, walk and two dances, {len(samples)} pictures 848x480, 2.7-4 m, 5 '
+        'azimuths, up to 24 degrees off the axis, default filters'
     )
 
     def yaw(group: list[Sample]) -> float:

@@ -3,7 +3,7 @@
 
 """The shipped avatar: Gaussians sampled from a dressed mesh, refined against its pictures.
 
-    python tools/make_demo_avatar.py --assets MAKEHUMAN_CC0 --out avatar_ros/data/avatars/demo.zip
+    python tools/make_demo_avatar.py --assets MAKEHUMAN_CC0 --out avatar_ros/data/avatars/dressed.zip
 
 `dress_person.py` makes the mesh; it needs ``anny`` and ``moderngl``, which may live in another
 environment (`--dress-python`). This program needs the package alone. One seed gives one bundle.
@@ -559,7 +559,7 @@ def make_bundle(surfaces: list[Surface], joints: np.ndarray, s: Samples) -> Bund
     skin_joints, skin_weights = top_k_weights(s.weights)
     points, owners = soles(surfaces)
     return Bundle(
-        name='demo',
+        name='dressed',
         licence='CC0-1.0',
         skeleton=SMPLX,
         gaussians=initial_gaussians(s),

@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 #: Draws an instant of the capture: RGB (H, W, 3) and coverage (H, W), on black.
 Draw = Callable[[int, Camera], tuple[Tensor, Tensor]]
 _SHEET_ROWS = 4
+#: Pictures that the perceptual distance is taken of, spread evenly: VGG is slow on a CPU.
+_PERCEPTUAL_PICTURES = 12
 
 
 @dataclass
@@ -42,7 +44,7 @@ class Score:
     pictures: int
     values: dict[str, float]
     """`psnr` in dB over the whole picture and `psnr_box` over the person's box, `ssim`, and the
-    perceptual distance under its own name."""
+    perceptual distance (of at most 12 pictures) under its own name."""
     sheet: list[Image] = field(default_factory=list, repr=False)
 
 
@@ -60,7 +62,10 @@ def judge(
     """
     sums: dict[str, list[float]] = {}
     sheet: list[Image] = []
-    keep = {round(k) for k in np.linspace(0, len(shots) - 1, min(_SHEET_ROWS, len(shots)))}
+    keep, slow = (
+        {round(k) for k in np.linspace(0, len(shots) - 1, min(count, len(shots)))}
+        for count in (_SHEET_ROWS, _PERCEPTUAL_PICTURES)
+    )
     for i, shot in enumerate(tqdm(shots, progress, disable=progress is None, leave=False)):
         try:
             picture = read_picture(shot, size, crop)
@@ -77,7 +82,7 @@ def judge(
             'psnr_box': float(psnr(drawn[box], truth[box])),
             'ssim': float(ssim(drawn, truth)),
         }
-        if perceptual is not None:
+        if perceptual is not None and i in slow:
             with torch.no_grad():
                 found[perceptual.name] = float(perceptual(drawn, truth))
         for name, value in found.items():

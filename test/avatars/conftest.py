@@ -13,5 +13,5 @@ def bundle() -> Bundle:
 
 
 @pytest.fixture(scope='session')
-def demo() -> SkinnedAvatar:
-    return SkinnedAvatar(load_bundle(shipped_avatars()['demo']))
+def dressed() -> SkinnedAvatar:
+    return SkinnedAvatar(load_bundle(shipped_avatars()['dressed']))

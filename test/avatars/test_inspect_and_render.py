@@ -55,8 +55,8 @@ def test_inspect_draws_a_contact_sheet(tmp_path):
     assert sheet.shape == (48 * -(-len(SHEET) // 4), 48 * 4, 3)
 
 
-def test_every_picture_of_the_sheet_shows_the_person(demo):
-    sheet = contact_sheet(demo, select_engine('numba'), size=64, columns=1)
+def test_every_picture_of_the_sheet_shows_the_person(dressed):
+    sheet = contact_sheet(dressed, select_engine('numba'), size=64, columns=1)
     for i in range(len(SHEET)):
         picture = sheet[64 * i : 64 * (i + 1)].astype(float)
         person = np.abs(picture - picture[0, 0]).max(2) > 30
@@ -76,14 +76,14 @@ def test_render_writes_a_video_of_the_built_in_clip(tmp_path):
     assert np.abs(images[0].astype(int) - images[12]).max() > 40
 
 
-def test_walk_stays_in_the_picture_and_on_the_floor(tmp_path, demo):
+def test_walk_stays_in_the_picture_and_on_the_floor(tmp_path, dressed):
     """A motion file that starts far away and high up."""
     poses = np.zeros((12, 165))
     trans = np.stack([np.linspace(0, 0.5, 12) + 40, np.full(12, 7.0), np.zeros(12)], 1)
     np.savez(tmp_path / 'walk.npz', poses=poses, trans=trans, mocap_framerate=12.0)
     motion = render.load_motion(tmp_path / 'walk.npz')
     view = render.View(64, 64, 0.0, 0.0, 0.0, 0.0, '')
-    images = list(render.frames(demo, select_engine('numba'), motion, view, 12.0, 12))
+    images = list(render.frames(dressed, select_engine('numba'), motion, view, 12.0, 12))
     for image in images:
         person = np.abs(image.astype(int) - image[0, 0]).max(2) > 40
         rows = np.flatnonzero(person.any(1))

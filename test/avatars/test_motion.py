@@ -154,12 +154,12 @@ def test_stances_but_walking_are_mirror_images(name):
             np.testing.assert_allclose(rotvecs[SMPLX.index[joint]], other * [1, -1, -1])
 
 
-def test_arms_go_up_and_knees_bend_backwards(demo):
+def test_arms_go_up_and_knees_bend_backwards(dressed):
     """The signs of the stances, on the shipped avatar."""
 
     def joints(name):
         pose = replace(rest_pose(), rotations=quat_from_rotvec(stance(name)))
-        return {j: demo.joint_positions(pose)[i] for i, j in enumerate(SMPLX.joints)}
+        return {j: dressed.joint_positions(pose)[i] for i, j in enumerate(SMPLX.joints)}
 
     up, down, sitting = joints('arms up'), joints('relaxed'), joints('sitting')
     for side in ('left', 'right'):

@@ -22,7 +22,7 @@ from avatar_ros.render import select_engine
 
 @pytest.fixture(scope='module')
 def avatar():
-    return load_avatar('demo')
+    return load_avatar('dressed')
 
 
 def seen_at(position, turn=(0, 0, 0), stamp_ns=0, person='a') -> BodyPose:

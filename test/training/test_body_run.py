@@ -235,7 +235,7 @@ def test_a_fraction_is_spread_over_the_time(capture):
 def test_bundle_and_network_draw_from_one_skeleton_only(capture):
     from avatar_ros.training.capture import CaptureError
 
-    avatar = SkinnedAvatar(load_bundle(avatar_path('demo')))
+    avatar = SkinnedAvatar(load_bundle(avatar_path('dressed')))
     other = replace(capture, poses=replace(capture.poses, skeleton=SMPL))
     with pytest.raises(CaptureError, match='smpl'):
         bundle_player(avatar, other, NumbaEngine())

@@ -293,7 +293,8 @@ def _small(config: TrainConfig, name: str) -> TrainConfig:
         ),
         schedule=replace(config.schedule, skinning_lr=1e-3),
         # No VGG on a CPU: it would take longer than everything else together.
-        loss=replace(config.loss, perceptual=0.0),
+        # SG-GS's mask weight of 0.5 and no isocov cost it 1.6 dB in 1000 steps on a made capture.
+        loss=replace(config.loss, perceptual=0.0, mask=0.1, isocov=100.0),
     )
     if config.chase is not None:
         config = replace(
@@ -304,6 +305,11 @@ def _small(config: TrainConfig, name: str) -> TrainConfig:
                 contrast_neighbours=10,
                 contrast_every=4,
                 encoder_width=32,
+                # Earlier, stronger and to the end: with 5 % of the instants and 1000 steps this
+                # gained 0.25 dB over the base, the paper's schedule 0.02 dB.
+                adjust_from=round(0.45 * config.schedule.iterations),
+                weight=0.3,
+                weight_late=0.3,
             ),
         )
     if config.semantic is not None:

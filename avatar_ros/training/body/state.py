@@ -181,5 +181,5 @@ class TrainState:
         self.generator.set_state(state['generator'])
         self.rng.bit_generator.state = ast.literal_eval(state['rng'])
         self.bound = None
-        if state['bound_at'] is not None:
+        if state.get('bound_at') is not None:
             self.rebind(state['bound_at'])

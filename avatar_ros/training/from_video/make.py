@@ -46,7 +46,12 @@ def capture_from_video(
     """
     cameras = _calibrated(videos, calibration, options)
     model = free_body('smplx') if body_model is None else load_body_model(body_model)
-    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / 'images').exists() and not (folder / '.work').exists():
+        raise CaptureError(
+            f'{folder}: holds pictures that were not made here; they would be overwritten. Give a '
+            'folder that is new, or one of an earlier run.'
+        )
+    (folder / '.work').mkdir(parents=True, exist_ok=True)
     names = list(videos)
     sights = [watch(folder, n, videos[n], cameras[n], options, progress) for n in names]
     count = min(len(sight.pixels) for sight in sights)
@@ -70,7 +75,8 @@ def capture_from_video(
     masks = [_masks(folder, cameras[n], instants) for n in names]
     outlines = [camera_masks(camera, found) for camera, found in zip(ideal, masks, strict=True)]
     fit = fit_body(
-        model, ideal, pixels, visibility, points, outlines, progress=progress,
+        model, ideal, pixels, visibility, points, outlines, options.iterations,
+        options.iterations // 2, progress=progress,
         shift_cameras=len(names) > 1 and not options.trust_calibration,
     )  # fmt: skip
     found = report(names, [_shifted(c, s) for c, s in zip(ideal, fit.shift_px, strict=True)],

@@ -32,6 +32,8 @@ class VideoOptions:
     licence: str = 'not stated'
     trust_calibration: bool = False
     """Leave the principal points of several cameras where the calibration has them."""
+    iterations: int = 400
+    """Steps of the fit, and half as many again with the masks."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,11 @@ def watch(
         with np.load(done, allow_pickle=False) as kept:
             if 'made_of' in kept.files and str(kept['made_of']) == made_of:
                 return Sight(kept['pixels'], kept['visibility'], kept['world'])
+        # Made here, of another video or with other options.
+        for kind in ('images', 'masks'):
+            for old in (folder / kind / name).glob('*.*'):
+                old.unlink()
+        done.unlink()
     sight = _look(folder, name, path, camera, options, progress)
     done.parent.mkdir(exist_ok=True)
     partial = done.with_suffix('.partial.npz')
@@ -124,8 +131,6 @@ def _look(
     images, masks = (folder / kind / name for kind in ('images', 'masks'))
     for place in (images, masks):
         place.mkdir(parents=True, exist_ok=True)
-        for old in place.glob('*.*'):  # of a run with other options
-            old.unlink()
     pixels: list[Array] = []
     visibility: list[Array] = []
     world: list[Array] = []

@@ -3,6 +3,7 @@
 """Videos and calibrations are read, and what is wrong with them is named."""
 
 import argparse
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -145,13 +146,22 @@ def test_an_empty_room_is_no_capture(tmp_path, video):
         capture_from_video(tmp_path / 'out', {'a': video}, None, VideoOptions(), progress=False)
 
 
+def test_pictures_of_others_are_not_overwritten(tmp_path, video):
+    picture = tmp_path / 'mine' / 'images' / 'a' / '000000.jpg'
+    picture.parent.mkdir(parents=True)
+    picture.write_bytes(b'precious')
+    with pytest.raises(CaptureError, match='not made here'):
+        capture_from_video(tmp_path / 'mine', {'a': video}, None, VideoOptions(), progress=False)
+    assert picture.read_bytes() == b'precious'
+
+
 @pytest.mark.parametrize('count', [1, 4])
 def test_the_demo_videos_give_a_capture(tmp_path, count):
     """End to end on a few real pictures; a second run takes what the first has kept."""
     pytest.importorskip('mediapipe')
     calibration = asset_or_skip('body_calibration.qca.txt') if count > 1 else None
     videos = {n: asset_or_skip(VIDEOS[n]) for n in ('cam02', 'cam01', 'cam03', 'cam04')[:count]}
-    options = VideoOptions(every=3, max_frames=5, size=480, fov_deg=59.7, licence='BSD-3-Clause')
+    options = VideoOptions(3, 5, 480, 59.7, 'BSD-3-Clause', iterations=150)
     out = tmp_path / 'real'
     _, rows = capture_from_video(out, videos, calibration, options, progress=False)
     assert [row.name for row in rows] == list(videos)
@@ -164,6 +174,11 @@ def test_the_demo_videos_give_a_capture(tmp_path, count):
     assert (capture.fps, capture.licence) == (20.0, 'BSD-3-Clause')
     assert all(c.height == 480 for c in read_cameras(out / 'cameras.json').values())
     if count == 1:
-        written = (out / 'images' / 'cam02' / '000000.jpg').stat().st_mtime_ns
+        picture = out / 'images' / 'cam02' / '000000.jpg'
+        written = picture.stat().st_mtime_ns
         capture_from_video(out, videos, calibration, options, progress=False)
-        assert (out / 'images' / 'cam02' / '000000.jpg').stat().st_mtime_ns == written
+        assert picture.stat().st_mtime_ns == written
+        options = replace(options, max_frames=3, size=240, iterations=20)
+        capture_from_video(out, videos, calibration, options, progress=False)
+        assert len(list(picture.parent.glob('*'))) == 3
+        assert len(check_shots(load_capture(out)).shots) == 3
