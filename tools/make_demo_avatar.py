@@ -3,7 +3,8 @@
 
 """The shipped avatar: Gaussians sampled from a dressed mesh, refined against its pictures.
 
-    python tools/make_demo_avatar.py --assets MAKEHUMAN_CC0 --out avatar_ros/data/avatars/dressed.zip
+    python tools/make_demo_avatar.py --assets MAKEHUMAN_CC0 \\
+        --out avatar_ros/data/avatars/dressed.zip
 
 `dress_person.py` makes the mesh; it needs ``anny`` and ``moderngl``, which may live in another
 environment (`--dress-python`). This program needs the package alone. One seed gives one bundle.

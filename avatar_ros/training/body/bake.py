@@ -147,7 +147,8 @@ def _answers(player: NetworkPlayer, quats: FloatArray, kept: Tensor) -> tuple[Ar
         result[1, p] = change.log_scales[kept].cpu().numpy()
         turn = change.quats[kept]
         result[2, p] = (2 * turn[:, 1:] / turn[:, :1]).cpu().numpy()
-        result[3, p] = _colors(player, kept, change.features[kept], directions).mean(0).cpu().numpy()
+        seen = _colors(player, kept, change.features[kept], directions)
+        result[3, p] = seen.mean(0).cpu().numpy()
         total = change.features[kept] if total is None else total + change.features[kept]
     assert total is not None
     return result, total / len(quats)

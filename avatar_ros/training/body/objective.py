@@ -267,8 +267,13 @@ class Objective:
         if semantic.semantic and state.iteration % semantic.every == 0:
             g = gaussians
             if not semantic.moves_geometry:
-                g = Gaussians(*(t.detach() for t in (g.means, g.quats, g.scales, g.opacities)),
-                              g.colors)  # fmt: skip
+                g = Gaussians(
+                    g.means.detach(),
+                    g.quats.detach(),
+                    g.scales.detach(),
+                    g.opacities.detach(),
+                    g.colors,
+                )
             picture = splat_features(self.engine, g, torch.softmax(logits, dim=1), view.camera)
             result.add(
                 'semantic', semantic.semantic * semantic.every, semantic_loss(picture, view.parts)
