@@ -34,11 +34,12 @@ COMMAND = 'python -m benchmarks.telepresence'
 SIZE = 512
 
 
-def live(clip: str, rate_hz: float, seconds: float) -> dict[str, object]:
+def live(clip: str, rate_hz: float, seconds: float, avatar: str = 'dressed') -> dict[str, object]:
     """The report of one run of the composed graph, without the page."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / 'report.json'
         command = [sys.executable, '-m', 'avatar_ros.nodes.telepresence', '--input', clip]
+        command += ['--avatar', avatar]
         command += ['--no-viewer', '--size', str(SIZE), '--duration', str(seconds)]
         command += ['--report', str(report), '--log-level', 'error']
         command += ['--ros-args', '-p', f'camera:rate_hz:={rate_hz}']
@@ -56,7 +57,7 @@ def in_turn(clip: str, frames: int) -> dict[str, float]:
     tracker = BodyTracker(create_estimator('mediapipe'), free_rest_landmarks())
     # One thread: what the estimator would do beside the body, it does before it.
     tracker.estimator._pool.submit = _now  # type: ignore[attr-defined]
-    player = Player(load_avatar('demo'), select_engine('numba'), Stage())
+    player = Player(load_avatar('dressed'), select_engine('numba'), Stage())
     view = orbit_camera(SIZE, SIZE)
     player.warm_up(view)
     spent: dict[str, list[float]] = {'track': [], 'render': []}

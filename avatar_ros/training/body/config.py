@@ -290,6 +290,8 @@ def _small(config: TrainConfig, name: str) -> TrainConfig:
             initial=8_000 if name == 'cpu' else 3_000,
             at_most=14_000 if name == 'cpu' else 4_000,
             reset_opacity_every=0,
+            # Short runs end before colours have settled: 1.5 dB in 1000 steps.
+            feature_lr=1e-2,
         ),
         schedule=replace(config.schedule, skinning_lr=1e-3),
         # No VGG on a CPU: it would take longer than everything else together.
