@@ -97,7 +97,7 @@ RUNS = [
     *(Run('synthetic', 5, a) for a in ('chase-no_daa', 'chase-no_contrast')),
     *(Run('synthetic', 100, a) for a in ('sg_gs-no_semantic', 'sg_gs-no_network')),
     # The preset as it is, but for its length.
-    Run('synthetic', 100, 'chase', 0, 3_000),
+    Run('synthetic', 100, 'base', 0, 2_000),
 ]
 
 
