@@ -274,7 +274,8 @@ def _soles(
     points, joints = [], []
     for side in ('left', 'right'):
         rows = [skeleton.index[f'{side}_{joint}'] for joint in ('ankle', 'foot')]
-        own = np.flatnonzero(np.isin(main, rows) & solid)
+        foot = np.isin(main, rows)
+        own = np.flatnonzero(foot & solid if (foot & solid).any() else foot)
         own = own[np.argsort(at_rest[own, 1], kind='stable')][:_SOLES]
         points.append(means[own])
         joints.append(main[own])
