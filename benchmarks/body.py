@@ -100,6 +100,8 @@ RUNS = [
         for a in ('sg_gs-no_semantic', 'sg_gs-no_network')
         for s in (0, 1)
     ),
+    # Few instants at the whole length of the preset.
+    *(Run('synthetic', 5, m, s, 6_000) for m in ('base', 'chase') for s in (0, 1)),
 ]
 
 

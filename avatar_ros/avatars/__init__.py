@@ -3,6 +3,7 @@
 
 """Avatars that can be driven live, and the bundle that they are kept in."""
 
+import logging
 from pathlib import Path
 
 import torch
@@ -10,14 +11,22 @@ import torch
 from avatar_ros.avatars.avatar import Avatar, avatar_path, shipped_avatars
 from avatar_ros.avatars.bundle import Bundle, ExpressionBasis, load_bundle, save_bundle
 from avatar_ros.avatars.bundle_files import BundleError
+from avatar_ros.avatars.network_avatar import NetworkAvatar
 from avatar_ros.avatars.pose_basis import PoseBasis
 from avatar_ros.avatars.skinned import SkinnedAvatar
 
+_log = logging.getLogger(__name__)
+
+#: Ways to play a bundle.
+PLAYBACKS = ('auto', 'baked', 'network')
+
 __all__ = [
+    'PLAYBACKS',
     'Avatar',
     'Bundle',
     'BundleError',
     'ExpressionBasis',
+    'NetworkAvatar',
     'PoseBasis',
     'SkinnedAvatar',
     'avatar_path',
@@ -28,9 +37,21 @@ __all__ = [
 ]
 
 
-def load_avatar(path_or_name: str | Path, device: torch.device | str = 'cpu') -> Avatar:
+def load_avatar(
+    path_or_name: str | Path, device: torch.device | str = 'cpu', playback: str = 'auto'
+) -> Avatar:
     """The avatar in a bundle (.zip or directory), or the shipped one of that name (``demo``).
 
-    :raises ValueError: if there is none, or the bundle is damaged.
+    :param playback: ``baked`` plays the linear pose basis, ``network`` the networks that the
+        bundle holds, ``auto`` the networks on CUDA if there are any, the basis otherwise.
+    :raises ValueError: if there is none, the bundle is damaged, or it cannot be played so.
     """
-    return SkinnedAvatar(load_bundle(avatar_path(path_or_name)), device)
+    if playback not in PLAYBACKS:
+        raise ValueError(f'playback {playback!r}; expected one of {", ".join(PLAYBACKS)}.')
+    bundle = load_bundle(avatar_path(path_or_name))
+    on_gpu = torch.device(device).type == 'cuda'
+    by_network = playback == 'network' or (
+        playback == 'auto' and on_gpu and bundle.network is not None
+    )
+    _log.info('avatar %r is played %s', bundle.name, 'by networks' if by_network else 'baked')
+    return (NetworkAvatar if by_network else SkinnedAvatar)(bundle, device)

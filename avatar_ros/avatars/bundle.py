@@ -8,6 +8,7 @@
     avatar.json         what it is: format, version, skeleton, licence, provenance
     gaussians.ply       the Gaussians of the canonical pose, in the layout of 3D Gaussian Splatting
     avatar.safetensors  joints, skinning weights, expression basis, pose basis
+    network.safetensors optional: the networks that the basis was baked from, cached for live play
 
 Nothing in it is ever unpickled or extracted, and every size is bounded before it is read.
 """
@@ -26,6 +27,7 @@ from avatar_ros.avatars.bundle_files import (
     MANIFEST,
     MAX_FILE_BYTES,
     MAX_MANIFEST_BYTES,
+    NETWORK,
     SPLATS,
     TENSORS,
     BundleError,
@@ -34,6 +36,8 @@ from avatar_ros.avatars.bundle_files import (
     Tensors,
     write_files,
 )
+from avatar_ros.avatars.network.cached import CachedNetwork
+from avatar_ros.avatars.network.config import NetworkConfig
 from avatar_ros.avatars.pose_basis import GROUPS, PoseBasis
 from avatar_ros.body.skeletons import SKELETONS, Skeleton
 from avatar_ros.gaussians import Gaussians
@@ -97,6 +101,7 @@ class Bundle:
     canonical: Array | None = None
     """Rotations (J, 4) wxyz of the pose that Gaussians and sole points are in; None: the T-pose."""
     pose_basis: PoseBasis | None = None
+    network: CachedNetwork | None = None
     expression: ExpressionBasis | None = None
     sole_points: Array = field(default_factory=lambda: np.zeros((0, 3), np.float32))
     """Points (S, 3) float32 under the feet in the canonical pose, to stand on a floor."""
@@ -119,7 +124,7 @@ def load_bundle(path: str | Path) -> Bundle:
     skeleton = SKELETONS[fields.one_of('skeleton', sorted(SKELETONS))]
     gaussians = _gaussians(files, fields)
     splats = len(gaussians)
-    tensors = Tensors(files, fields)
+    tensors = Tensors(files, fields.inner('tensors').text('file'))
 
     joints = len(skeleton)
     rest_joints = tensors.take('rest_joints', (joints, 3), 'F32', limit=_MAX_METRES)
@@ -148,6 +153,7 @@ def load_bundle(path: str | Path) -> Bundle:
         skin_weights=skin_weights / total,
         canonical=_canonical(tensors, joints),
         pose_basis=_pose_basis(tensors, fields, skeleton, splats),
+        network=_network(files, fields),
         expression=_expression(tensors, fields, splats),
         sole_points=sole_points,
         sole_joints=sole_joints,
@@ -213,10 +219,15 @@ def save_bundle(path: str | Path, bundle: Bundle) -> None:
         tensors['pose_limit'] = np.asarray(b.limit, np.float32)
         tensors['pose_values'] = np.asarray(b.values, np.int8)
         tensors['pose_scale'] = np.asarray(b.scale, np.float32)
+    network: dict[str, bytes] = {}
+    if bundle.network is not None:
+        manifest['network'] = {'file': NETWORK, 'config': bundle.network.config.to_json()}
+        network[NETWORK] = save_tensors(dict(bundle.network.tensors))
     contents = {
         MANIFEST: json.dumps(manifest, indent=1, ensure_ascii=False).encode(),
         SPLATS: _ply_bytes(g),
         TENSORS: save_tensors({k: np.ascontiguousarray(v) for k, v in tensors.items()}),
+        **network,
     }
     write_files(path, contents)
 
@@ -299,6 +310,18 @@ def _pose_basis(
         scale=tensors.take('pose_scale', (components, groups), 'F32', limit=1e3),
         training=section.integer('training', 0, centres),
     )
+
+
+def _network(files: BundleFiles, fields: Fields) -> CachedNetwork | None:
+    if not fields.has('network'):
+        return None
+    section = fields.inner('network')
+    tensors = Tensors(files, section.text('file'))
+    try:
+        config = NetworkConfig.from_json(section.mapping('config'))
+    except ValueError as error:
+        raise BundleError(f'{section.file}: {error} Write the bundle again.') from error
+    return CachedNetwork(config, tensors.all_float32())
 
 
 def _ply_bytes(gaussians: Gaussians) -> bytes:

@@ -193,8 +193,7 @@ _DTYPES = {
 class Tensors:
     """The safetensors file; its size bounds every tensor, for the format is not compressed."""
 
-    def __init__(self, files: BundleFiles, fields: Fields) -> None:
-        file = fields.inner('tensors').text('file')
+    def __init__(self, files: BundleFiles, file: str) -> None:
         self.file = files.name(file)
         try:
             self._tensors = load_tensors(files.read(file, MAX_FILE_BYTES))
@@ -237,6 +236,13 @@ class Tensors:
             if not np.all(np.abs(tensor) <= min(limit, 3e38)):
                 raise self.error(name, 'values that are not finite or huge', f'at most {limit}')
         return np.ascontiguousarray(tensor)
+
+    def all_float32(self) -> dict[str, Array]:
+        """Every tensor, all of which must be finite float32."""
+        return {
+            name: self.take(name, values.shape, 'F32').reshape(values.shape)
+            for name, values in self._tensors.items()
+        }
 
     def check_range(self, name: str, values: Array, end: int, of: str) -> None:
         if values.size and (values.min() < 0 or values.max() >= end):

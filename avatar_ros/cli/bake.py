@@ -33,6 +33,11 @@ def add_parser(subparsers: 'argparse._SubParsersAction[argparse.ArgumentParser]'
     parser.add_argument('--components', type=int, default=32, help='of the pose basis (32)')
     parser.add_argument('--poses', type=int, default=384, help='that the networks are asked (384)')
     parser.add_argument('--sh-degree', type=int, default=1, choices=(0, 1, 2, 3), help='(1)')
+    parser.add_argument(
+        '--with-network',
+        action='store_true',
+        help='keep the networks in the bundle, for live play on CUDA (renderer: playback)',
+    )
     parser.add_argument('--body-model', metavar='FILE', help='SMPL or SMPL-X file of your own')
     parser.add_argument('--engine', default='auto', help='auto, numba, gsplat (auto)')
     add_threads(parser)
@@ -57,5 +62,6 @@ def run(args: argparse.Namespace) -> int:
     if not body.checkpoint.exists():
         raise ValueError(f'{body.checkpoint}: no such file; the run has no checkpoint yet.')
     body.start(resume=True)
-    print(body.write_bundle(args.out, BakeOptions(args.components, args.poses, args.sh_degree)))
+    options = BakeOptions(args.components, args.poses, args.sh_degree, network=args.with_network)
+    print(body.write_bundle(args.out, options))
     return 0

@@ -88,6 +88,9 @@ def describe(path: Path, bundle: Bundle) -> str:
         if face is None
         else f'{len(face.names)} actions of {face.basis} move {len(face.index)} Gaussians; '
         f'{"they open" if face.drives_jaw else "the joint opens"} the jaw',
+        'networks': 'none: plays baked'
+        if bundle.network is None
+        else 'yes, with cached features: `playback: network` plays them',
         'floor': f'{len(bundle.sole_points)} points under the feet'
         if len(bundle.sole_points)
         else 'unknown: the bundle has no sole points',

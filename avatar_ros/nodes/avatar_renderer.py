@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
 
-from avatar_ros.avatars import load_avatar
+from avatar_ros.avatars import PLAYBACKS, load_avatar
 from avatar_ros.avatars.player import Frame, Picture, Player, orbit_camera
 from avatar_ros.avatars.stage import Stage
 from avatar_ros.body import BodyPose, FaceExpression
@@ -41,6 +41,9 @@ class RendererParameters:
     """Parameters of the node."""
 
     avatar: str = parameter('demo', 'a bundle (.zip or directory), or the shipped avatar demo')
+    playback: str = parameter(
+        'auto', 'the baked basis, or the networks if the bundle has them', choices=PLAYBACKS
+    )
     engine: str = parameter(
         'auto', 'gsplat on CUDA, numba on a CPU', choices=('auto', 'gsplat', 'numba')
     )
@@ -126,7 +129,7 @@ class AvatarRendererNode(LifecycleNode):
                 )
             start = time.perf_counter()
             engine = select_engine(p.engine, threads=p.threads)
-            avatar = load_avatar(p.avatar, device=engine.device)
+            avatar = load_avatar(p.avatar, engine.device, p.playback)
             stage = Stage(
                 camera_pitch_deg=p.camera_pitch_deg,
                 camera_roll_deg=p.camera_roll_deg,

@@ -7,6 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+#: The largest of each kind of size that a file may ask for.
+_MOST = {'hash_log2_table': 24, 'hash_finest': 1 << 16, 'hash_levels': 32}
+_MOST_LAYERS, _MOST_WIDTH = 16, 4096
+
 
 @dataclass(frozen=True)
 class NetworkConfig:
@@ -56,11 +60,15 @@ class NetworkConfig:
             if name not in known:
                 raise ValueError(f'network config has {name!r}; known are {", ".join(known)}.')
             numbers = value if name == 'unet_planes' else [value]
+            most = _MOST_LAYERS if name.endswith('_layers') else _MOST.get(name, _MOST_WIDTH)
+            kinds = int | float if name == 'voxel_m' else int
             whole = isinstance(numbers, list | tuple) and all(
-                isinstance(n, int | float) and 0 <= n <= 1 << 24 for n in numbers
+                isinstance(n, kinds) and 0 <= n <= most for n in numbers
             )
-            if not whole or len(numbers) > 16:
-                raise ValueError(f'network config {name!r} is {value!r}; expected a size.')
+            if not whole or len(numbers) > _MOST_LAYERS:
+                raise ValueError(
+                    f'network config {name!r} is {value!r}; expected a size of 0..{most}.'
+                )
         return cls(**{**values, 'unet_planes': tuple(values.get('unet_planes', cls.unet_planes))})
 
     def to_json(self) -> dict[str, Any]:

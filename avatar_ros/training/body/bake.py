@@ -18,7 +18,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from avatar_ros.avatars.bundle import Bundle, ExpressionBasis
-from avatar_ros.avatars.network.body_network import Posed, PoseInput
+from avatar_ros.avatars.network.body_network import Canonical, Posed, PoseInput
+from avatar_ros.avatars.network.cached import CachedNetwork, pack
 from avatar_ros.avatars.network.limbs import body_joints
 from avatar_ros.avatars.pose_basis import GROUPS, PoseBasis, rotation_features
 from avatar_ros.body.lbs import top_k_weights
@@ -49,6 +50,8 @@ class BakeOptions:
     """Poses that the networks are asked about: those of the capture, then mixtures of them."""
     sh_degree: int = 1
     drop_opacity: float = 0.02
+    network: bool = False
+    """Whether the bundle holds the networks too, for live play on CUDA."""
     seed: int = 0
 
 
@@ -93,11 +96,29 @@ def bake(player: NetworkPlayer, rows: Sequence[int], options: BakeOptions, **abo
         skin_weights=skin_weights,
         canonical=state.body.quats.cpu().numpy(),
         pose_basis=basis,
+        network=_packed(player, kept, np.abs(changes[:3]).max(1)) if options.network else None,
         expression=_expression(player, kept),
         sole_points=soles,
         sole_joints=sole_joints,
         provenance=about,
     )
+
+
+def _packed(player: NetworkPlayer, kept: Tensor, limit: Array) -> CachedNetwork | None:
+    """The networks with what is cached of the kept Gaussians; None before they take part."""
+    state = player.state
+    if state.iteration <= state.config.schedule.nonrigid_from:
+        return None
+    whole = state.canonical(0)
+    canonical = Canonical(
+        whole.means[kept],
+        whole.quats[kept],
+        whole.log_scales[kept],
+        whole.features[kept],
+        shares=None if whole.shares is None else whole.shares[kept],
+    )
+    geometry = None if player.geometry is None else player.geometry[kept]
+    return pack(state.network, canonical, player.encoded[kept], geometry, limit)
 
 
 def _known_quats(player: NetworkPlayer, rows: Sequence[int]) -> FloatArray:

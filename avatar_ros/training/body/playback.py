@@ -29,11 +29,11 @@ class NetworkPlayer:
             canonical = self.state.canonical(0)
             network, bound = self.state.network, self.state.bound
             assert bound is not None
-            self._encoded = network.encode(canonical)
-            self._geometry = None
+            self.encoded = network.encode(canonical)
+            self.geometry: Tensor | None = None
             schedule = self.state.config.schedule
             if bound.tables is not None and self.state.iteration > schedule.geometry_from:
-                self._geometry = network.geometry(canonical, bound.tables)
+                self.geometry = network.geometry(canonical, bound.tables)
 
     def change(self, row: int) -> Change:
         """What the networks change in the pose of an instant."""
@@ -45,7 +45,7 @@ class NetworkPlayer:
         if state.iteration <= state.config.schedule.nonrigid_from:
             return state.network.no_change(state.canonical(0))
         code = state.network.code(pose)
-        return state.network.change(self._encoded, code, self._geometry)
+        return state.network.change(self.encoded, code, self.geometry)
 
     def posed(self, row: int) -> tuple[Canonical, Posed]:
         """The Gaussians in the pose of an instant, in the world of the capture."""
