@@ -8,7 +8,16 @@ import sys
 
 from benchmarks import table
 
-NAMES = ('render', 'avatar', 'body', 'tracking', 'transport', 'telepresence', 'memory')
+NAMES = (
+    'render',
+    'avatar',
+    'network',
+    'body',
+    'tracking',
+    'transport',
+    'telepresence',
+    'memory',
+)
 
 
 def main() -> int:

@@ -316,10 +316,12 @@ def metrics_of(done: dict[Run, dict[str, float]]) -> list[Metric]:
     return metrics
 
 
-def timings_so_far() -> list[Metric]:
-    """The timings in the file of results."""
-    kept = json.loads((RESULTS / 'body.json').read_text())
-    return [Metric(**row) for row in kept if row['key'].startswith(('body.bundle.', 'body.live.'))]
+def added_to_results(new: list[Metric]) -> list[Metric]:
+    """All rows in the file of results, those measured anew in their places, others behind."""
+    rows = json.loads((RESULTS / 'body.json').read_text())
+    merged = {row['key']: Metric(**row) for row in rows}
+    merged |= {metric.key: metric for metric in new}
+    return list(merged.values())
 
 
 def main() -> None:
@@ -327,9 +329,9 @@ def main() -> None:
     parser.add_argument('--only', default='', help='runs whose name holds this')
     parser.add_argument('--list', action='store_true')
     parser.add_argument(
-        '--keep-timings',
+        '--add',
         action='store_true',
-        help='write the runs that are done; timings, which need an idle machine, stay as they are',
+        help='write the runs that are done into the results; all else there stays as it is',
     )
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -338,7 +340,7 @@ def main() -> None:
         print('\n'.join(run.name for run in wanted))
         return
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for run in [] if args.keep_timings else wanted:
+    for run in [] if args.add else wanted:
         file = FOLDER / f'{run.name}.json'
         if file.exists():
             continue
@@ -354,8 +356,10 @@ def main() -> None:
         for run in RUNS
         if (FOLDER / f'{run.name}.json').exists()
     }
-    timings = timings_so_far() if args.keep_timings else speed_of_bundle() + live_graph()
-    write_results('body', metrics_of(done) + timings)
+    if args.add:
+        write_results('body', added_to_results(metrics_of(done)))
+    else:
+        write_results('body', metrics_of(done) + speed_of_bundle() + live_graph())
 
 
 if __name__ == '__main__':

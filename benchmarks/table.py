@@ -47,9 +47,10 @@ def text() -> str:
         parts.append(f'{"; ".join(devices)}. `{"`, `".join(commands)}`\n')
         parts.append('| key | value | unit | better | conditions |\n|---|---:|---|---|---|')
         for m in metrics:
+            on = f'; {m["device"]}' if len(devices) > 1 else ''
             parts.append(
                 f'| `{m["key"]}` | {m["value"]:g} | {m["unit"]} | {m["better"]} '
-                f'| {m["conditions"]} |'
+                f'| {m["conditions"]}{on} |'
             )
         parts.append('')
     return '\n'.join(parts)

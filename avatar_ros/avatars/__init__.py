@@ -39,7 +39,7 @@ __all__ = [
 
 def load_avatar(
     path_or_name: str | Path, device: torch.device | str = 'cpu', playback: str = 'auto'
-) -> Avatar:
+) -> SkinnedAvatar:
     """The avatar in a bundle (.zip or directory), or the shipped one of that name (``demo``).
 
     :param playback: ``baked`` plays the linear pose basis, ``network`` the networks that the

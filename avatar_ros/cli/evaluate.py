@@ -33,6 +33,12 @@ def add_parser(subparsers: 'argparse._SubParsersAction[argparse.ArgumentParser]'
     parser.add_argument('--out', type=Path, metavar='DIR', help='for evaluation.json and sheets')
     parser.add_argument('--body-model', metavar='FILE', help='SMPL or SMPL-X file of your own')
     parser.add_argument('--engine', default='auto', help='auto, numba, gsplat (auto)')
+    parser.add_argument(
+        '--playback',
+        default='baked',
+        choices=('baked', 'network'),
+        help='what is judged: the baked basis, or the networks in the bundle (baked)',
+    )
     add_threads(parser)
     parser.set_defaults(run=run)
 
@@ -40,7 +46,7 @@ def add_parser(subparsers: 'argparse._SubParsersAction[argparse.ArgumentParser]'
 def run(args: argparse.Namespace) -> int:
     """Draw the held-out pictures and compare."""
     use_threads(args.threads)
-    from avatar_ros.avatars import SkinnedAvatar, avatar_path, load_bundle
+    from avatar_ros.avatars import load_avatar
     from avatar_ros.render import select_engine
     from avatar_ros.training import evaluate
     from avatar_ros.training.capture import SPLITS
@@ -52,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     if unknown:
         raise ValueError(f'--split {sorted(unknown)[0]}; expected {", ".join(SPLITS)}.')
     engine = select_engine(args.engine)
-    avatar = SkinnedAvatar(load_bundle(avatar_path(args.bundle)), engine.device)
+    avatar = load_avatar(args.bundle, engine.device, args.playback)
     capture = load_capture(args.data, args.body_model)
     draw = evaluate.bundle_player(avatar, capture, engine)
     perceptual = load_perceptual()

@@ -44,6 +44,13 @@ def test_cleanup_takes_the_topics_away_and_configure_brings_each_back_once(rende
     assert renderer.count_publishers('/avatar_renderer/image') == 1
 
 
+def test_a_bundle_without_networks_is_not_played_by_networks(ros):
+    arguments = ['--ros-args', '-p', 'playback:=network']
+    node = ros.add(AvatarRendererNode(cli_args=arguments))
+    assert node.trigger_configure().name == 'FAILURE'
+    assert 'holds no networks' in str(node.statistics.error)
+
+
 def test_a_listener_to_status_alone_gets_it(ros, renderer):
     probe = ros.node()
     poses = probe.create_publisher(BodyPoseMsg, 'body_pose', qos.SENSOR)

@@ -22,6 +22,7 @@ from avatar_ros.avatars import (
 from avatar_ros.avatars.player import Player, orbit_camera
 from avatar_ros.avatars.stage import Stage
 from avatar_ros.body import ARKIT_52, BodyPose, FaceExpression
+from avatar_ros.cli.main import main
 from avatar_ros.geometry import quat_from_rotvec
 from avatar_ros.render import NumbaEngine
 from avatar_ros.training.body.bake import BakeOptions, bake
@@ -31,7 +32,7 @@ from avatar_ros.training.body.state import TrainState
 from avatar_ros.training.body.trainer import Trainer
 from avatar_ros.training.body.views import TrainViews
 from avatar_ros.training.datasets import load_capture
-from avatar_ros.training.evaluate import bundle_player
+from avatar_ros.training.evaluate import bundle_player, judge
 from avatar_ros.training.synthetic.mesh_generate import MeshCaptureOptions, generate_mesh_capture
 
 
@@ -101,6 +102,20 @@ def test_networks_survive_the_bundle_and_load_by_playback(trained, tmp_path):
         load_avatar('demo', playback='network')
     with pytest.raises(ValueError, match="playback 'magic'; expected one of auto"):
         load_avatar('demo', playback='magic')
+
+
+def test_evaluate_judges_the_networks_of_a_bundle_as_the_trainer_judged_them(trained, tmp_path):
+    player, bundle = trained
+    save_bundle(tmp_path / 'a.zip', bundle)
+    capture = player.state.capture
+    data = capture.shots[0].image.parents[2]
+    judged = ['evaluate', str(tmp_path / 'a.zip'), '--data', str(data), '--size', '64']
+    main(
+        [*judged, '--split', 'novel_view', '--playback', 'network', '--out', str(tmp_path / 'out')]
+    )
+    found = json.loads((tmp_path / 'out' / 'evaluation.json').read_text())
+    expected = judge(player.draw, capture.split('novel_view'), 64).values['psnr']
+    assert found['splits']['novel_view']['psnr'] == pytest.approx(expected, abs=0.02)
 
 
 def test_the_live_player_shows_networks_as_it_shows_a_baked_avatar(trained):
