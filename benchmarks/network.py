@@ -11,8 +11,6 @@ import os
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 
-import statistics
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -26,7 +24,7 @@ from avatar_ros.body import SMPLX, BodyPose
 from avatar_ros.geometry import quat_from_rotvec
 from avatar_ros.training.body.canonical_body import canonical_quats
 from avatar_ros.training.body.config import preset
-from benchmarks.metrics import Metric, load, median_cpu_ms, write_results
+from benchmarks.metrics import Metric, load, median_cpu_ms, median_wall_ms, write_results
 
 COMMAND = 'python -m benchmarks.network'
 EYE = np.array([0.0, 1.0, 3.0])
@@ -53,17 +51,6 @@ def with_network(bundle: Bundle, method: str, size: str) -> Bundle:
     return replace(bundle, network=packed, canonical=canonical_quats(SMPLX).numpy())
 
 
-def wall_ms(work: Callable[[], object], repeats: int = 50) -> float:
-    """Median wall time on CUDA, synchronised."""
-    times = []
-    for _ in range(repeats + 5):
-        start = time.perf_counter()
-        work()
-        torch.cuda.synchronize()
-        times.append(1e3 * (time.perf_counter() - start))
-    return statistics.median(times[5:])
-
-
 def measure() -> list[Metric]:
     """Deform and colour one view, without rendering."""
     torch.set_num_threads(1)
@@ -83,7 +70,9 @@ def measure() -> list[Metric]:
 
         def cost(avatar: SkinnedAvatar, device: str = device) -> float:
             work = frame(avatar)
-            return wall_ms(work) if device == 'cuda' else median_cpu_ms(work, repeats=10)
+            if device == 'cuda':
+                return median_wall_ms(lambda: (work(), torch.cuda.synchronize()), repeats=50)
+            return median_cpu_ms(work, repeats=10)
 
         unit = 'cuda_ms' if device == 'cuda' else 'cpu_ms'
         where = torch.cuda.get_device_name() if device == 'cuda' else 'one thread, CPU time'

@@ -24,7 +24,7 @@ from avatar_ros.types import FloatArray
 class NetworkAvatar(SkinnedAvatar):
     """Joints, face and floor as in `SkinnedAvatar`; deformation and colours from the networks.
 
-    Meant for CUDA: on a CPU it is tens of times slower than the baked avatar (docs/training.md).
+    Meant for CUDA; `avatar.network.*` in docs/benchmarks.md says what it costs on a CPU.
     """
 
     def __init__(self, bundle: Bundle, device: torch.device | str = 'cpu') -> None:
@@ -56,18 +56,11 @@ class NetworkAvatar(SkinnedAvatar):
         if basis is not None:
             self.pose_distance = basis.distance(quats[self._pose_rows])
         rotations = self._tensor(matrix_from_quat(quats))
-        posed = self._live.pose(rotations, JointMotion(A, turns), self._face_shift(expression))
+        shift = self._moved_by_face(torch.zeros(len(self), 3, device=self.device), expression)
+        posed = self._live.pose(rotations, JointMotion(A, turns), shift)
         self._seen = posed
-        opacities, shown = self._on_device[8:10]
+        *_, opacities, shown = self._on_device
         return Gaussians(posed.means, posed.quats, posed.scales, opacities, shown)
-
-    def _face_shift(self, expression: FaceExpression | None) -> Tensor | None:
-        weights = self.expression_weights(expression)
-        if not weights.any():
-            return None
-        means, index, basis, scale = (self._on_device[i] for i in (0, 4, 5, 6))
-        offset = torch.einsum('k,kmc->mc', self._tensor(weights) * scale, basis.float())
-        return torch.zeros_like(means).index_add(0, index, offset)
 
     @property
     def view_dependent(self) -> bool:

@@ -144,14 +144,8 @@ class SkinnedAvatar:
             torch.as_tensor(x, dtype=torch.float32, device=self.device)
             for x in self.joint_motion(pose, expression)
         )
-        means, quats, joints, weights, index, basis, scale, scales, opacities, shown = (
-            self._on_device
-        )
-        amount = torch.as_tensor(
-            self.expression_weights(expression), dtype=torch.float32, device=self.device
-        )
-        offset = torch.einsum('k,kmc->mc', amount * scale, basis.float())
-        means = means.index_add(0, index, offset)
+        means, quats, joints, weights, scales, opacities, shown = self._on_device
+        means = self._moved_by_face(means, expression)
         if self.bundle.pose_basis is not None:
             change = self._change_torch(pose)
             means, scales = means + change[0], scales * torch.exp(change[1])
@@ -166,6 +160,14 @@ class SkinnedAvatar:
         self._posed = posed, turn
         quats = torch_rotations.quat_multiply(turn, quats)
         return Gaussians(posed, quats, scales, opacities, shown.clamp(0, 1))
+
+    def _moved_by_face(self, means: Tensor, expression: FaceExpression | None) -> Tensor:
+        """Points (N, 3) on `device` plus what the expression adds in the canonical pose."""
+        amount = torch.as_tensor(
+            self.expression_weights(expression), dtype=torch.float32, device=self.device
+        )
+        index, basis, scale = self._face_on_device
+        return means.index_add(0, index, torch.einsum('k,kmc->mc', amount * scale, basis.float()))
 
     def _change_torch(self, pose: BodyPose) -> Tensor:
         """(4, N, 3) by the pose basis, on `device`."""
@@ -320,22 +322,24 @@ class SkinnedAvatar:
 
     @cached_property
     def _on_device(self) -> tuple[Tensor, ...]:
-        face, g = self.bundle.expression, self.bundle.gaussians
-        values = np.zeros((0, 0, 3), np.int8) if face is None else face.values
-        scale = np.zeros(0, np.float32) if face is None else face.scale
+        g = self.bundle.gaussians
         tensors = (
             g.means.float(),
             g.quats.float(),
             torch.from_numpy(self._skin_joints),
             torch.from_numpy(self._skin_weights),
-            torch.from_numpy(self._index),
-            torch.from_numpy(values),
-            torch.from_numpy(scale),
             g.scales.float(),
             g.opacities.float(),
             torch.from_numpy(self._rest_colors),
         )
         return tuple(tensor.to(self.device) for tensor in tensors)
+
+    @cached_property
+    def _face_on_device(self) -> tuple[Tensor, ...]:
+        face = self.bundle.expression
+        values = np.zeros((0, 0, 3), np.int8) if face is None else face.values
+        scale = np.zeros(0, np.float32) if face is None else face.scale
+        return tuple(torch.from_numpy(x).to(self.device) for x in (self._index, values, scale))
 
 
 def eye_rotation(expression: FaceExpression, side: str) -> FloatArray:

@@ -38,9 +38,10 @@ class CachedNetwork:
 
     Tensors are float32: ``network.*`` weights, and for the Gaussians ``means`` (N, 3), ``quats``
     (N, 4), ``log_scales`` (N, 3), ``features`` (N, color_features), ``encoded`` (N, hash width),
-    ``limit`` (3, N, 3): the largest change of position, logarithm of scale and rotation (radians)
-    in any pose that was baked. ``geometry`` (N, unet_features) only if there is a 3-D network
-    that took part, ``shares`` (N, J) only if the skeleton has joints that networks do not know.
+    ``limit`` (3, N, 3): the largest change of position, logarithm of scale and rotation (twice
+    the vector part of the quaternion over its scalar part) in any pose that was baked.
+    ``geometry`` (N, unet_features) only if there is a 3-D network that took part, ``shares``
+    (N, J) only if the skeleton has joints that networks do not know.
     """
 
     config: NetworkConfig
@@ -120,13 +121,14 @@ class LiveNetwork:
             name: ready.get(name) for name in ('means', 'quats', 'log_scales', 'features', 'shares')
         }
 
-    def pose(self, rotations: Tensor, motion: JointMotion, shift: Tensor | None) -> Posed:
+    def pose(self, rotations: Tensor, motion: JointMotion, shift: Tensor) -> Posed:
         """Gaussians of a pose: parent-relative rotations (J, 3, 3), motion from the canonical one.
 
         `shift` (N, 3) is what the face moves. A change beyond the largest that was seen while
         baking is held at that: networks say anything about poses they do not know.
         """
-        canonical = self._gaussians(shift)
+        parts: dict[str, Any] = self._canonical
+        canonical = Canonical(**parts, shift=shift)
         code = self.network.code(PoseInput(rotations, motion))
         change = self.network.change(self._encoded, code, self._geometry)
         return self.network.pose(canonical, self._held(change), motion)
@@ -136,10 +138,6 @@ class LiveNetwork:
         features = self._canonical['features']
         assert features is not None
         return self.network.colors(features, posed, eye, self.network.latent(None))
-
-    def _gaussians(self, shift: Tensor | None) -> Canonical:
-        parts: dict[str, Any] = self._canonical
-        return Canonical(**parts, shift=shift)
 
     def _held(self, change: Change) -> Change:
         most = self._limit
