@@ -1,18 +1,23 @@
 # Copyright 2026 Avatar ROS developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""A sparse 3-D U-Net over points (Graham et al., CVPR 2018), in plain torch.
+"""A sparse 3-D U-Net over points (Graham et al., CVPR 2018).
 
-Submanifold convolutions as one gather and one matrix product each: what spconv does with CUDA
-kernels, on any device. The tables of neighbours depend on the points alone and are made once for
-as long as they stay.
+Submanifold convolutions are one gather and one matrix product each, in plain torch on any
+device. Where spconv is installed and the points are on CUDA, its kernels do the same (set
+`VoxelUNet.engine` to insist on one). The tables of neighbours depend on the points alone and are
+made once for as long as they stay.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.util import find_spec
 from itertools import pairwise, product
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+
+SparseEngine = Literal['auto', 'torch', 'spconv']
 
 _REACH = tuple(product((-1, 0, 1), repeat=3))
 _SIDE = 1 << 20
@@ -28,6 +33,10 @@ class _Level:
     """(V,) which of its eight it is."""
     children: Tensor
     """(V_coarser, 8) rows; V where there is none."""
+    cells: Tensor
+    """(V, 3) integer coordinates of the voxels."""
+    spconv_pairs: dict[str, Any] = field(default_factory=dict)
+    """Where spconv keeps its own tables of neighbours."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +63,7 @@ class VoxelTables:
             octant = ((own & 1) * torch.tensor([1, 2, 4]).to(own)).sum(1)
             children = torch.full((len(coarse_keys), 8), len(keys), device=keys.device)
             children[parent, octant] = torch.arange(len(keys), device=keys.device)
-            built.append(_Level(neighbours, parent, octant, children))
+            built.append(_Level(neighbours, parent, octant, children, own))
             keys = coarse_keys
         return cls(inverse, counts, tuple(built))
 
@@ -75,8 +84,32 @@ def _find(keys: Tensor, wanted: Tensor) -> Tensor:
     return torch.where(keys[rows] == wanted, rows, len(keys))
 
 
+def _gathered(features: Tensor, table: Tensor, weight: Tensor) -> Tensor:
+    """A convolution over a table of neighbours; weight is (cells x inputs, outputs)."""
+    padded = torch.cat([features, torch.zeros_like(features[:1])])
+    return padded[table].flatten(1) @ weight
+
+
+def _by_spconv(features: Tensor, level: _Level, weight: Tensor) -> Tensor:
+    """The same over the 27 voxels around each, by spconv 2 (Apache-2.0)."""
+    import spconv.pytorch as spconv
+
+    inputs, outputs = features.shape[1], weight.shape[1]
+    # Its tables serve a whole level; the smallest box saves it from a grid of 4 m by millimetres.
+    corner = level.cells.min(0).values
+    own = (level.cells - corner).int()
+    shape = [int(side) + 1 for side in own.max(0).values]
+    batch = torch.zeros_like(own[:, :1])
+    x = spconv.SparseConvTensor(
+        features, torch.cat([batch, own], 1).contiguous(), shape, 1, indice_dict=level.spconv_pairs
+    )
+    layer = spconv.SubMConv3d(inputs, outputs, 3, bias=False, indice_key='level')
+    kernel = weight.unflatten(0, (3, 3, 3, inputs)).permute(4, 0, 1, 2, 3).contiguous()
+    return torch.func.functional_call(layer, {'weight': kernel}, (x,)).features
+
+
 class _Convolution(nn.Module):
-    """BN, ReLU and a convolution over a table of neighbours."""
+    """BN, ReLU and a convolution."""
 
     def __init__(self, cells: int, inputs: int, outputs: int, normalise: bool = True) -> None:
         super().__init__()
@@ -84,11 +117,33 @@ class _Convolution(nn.Module):
         self.weight = nn.Parameter(torch.empty(cells * inputs, outputs))
         nn.init.normal_(self.weight, std=(2.0 / (cells * inputs)) ** 0.5)
 
-    def forward(self, features: Tensor, table: Tensor) -> Tensor:
-        if self.normalise is not None:
-            features = torch.relu(self.normalise(features))
-        padded = torch.cat([features, torch.zeros_like(features[:1])])
-        return padded[table].flatten(1) @ self.weight
+    def activated(self, features: Tensor) -> Tensor:
+        if self.normalise is None:
+            return features
+        return torch.relu(self.normalise(features))
+
+
+class _Submanifold(_Convolution):
+    """Over the 27 voxels around each; outputs where there are inputs."""
+
+    def __init__(self, inputs: int, outputs: int, normalise: bool = True) -> None:
+        super().__init__(len(_REACH), inputs, outputs, normalise)
+
+    def forward(self, features: Tensor, level: _Level, engine: str) -> Tensor:
+        features = self.activated(features)
+        if engine == 'spconv':
+            return _by_spconv(features, level, self.weight)
+        return _gathered(features, level.neighbours, self.weight)
+
+
+class _Downwards(_Convolution):
+    """Size and stride 2."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(8, inputs, outputs)
+
+    def forward(self, features: Tensor, level: _Level) -> Tensor:
+        return _gathered(self.activated(features), level.children, self.weight)
 
 
 class _Upwards(nn.Module):
@@ -111,12 +166,12 @@ class _Residual(nn.Module):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.project = nn.Linear(inputs, outputs, bias=False) if inputs != outputs else None
-        self.first = _Convolution(len(_REACH), inputs, outputs)
-        self.second = _Convolution(len(_REACH), outputs, outputs)
+        self.first = _Submanifold(inputs, outputs)
+        self.second = _Submanifold(outputs, outputs)
 
-    def forward(self, features: Tensor, table: Tensor) -> Tensor:
+    def forward(self, features: Tensor, level: _Level, engine: str) -> Tensor:
         straight = features if self.project is None else self.project(features)
-        return straight + self.second(self.first(features, table), table)
+        return straight + self.second(self.first(features, level, engine), level, engine)
 
 
 class VoxelUNet(nn.Module):
@@ -126,13 +181,16 @@ class VoxelUNet(nn.Module):
     share the result.
     """
 
+    engine: SparseEngine = 'auto'
+    """Who convolves; ``auto``: spconv on CUDA where it is installed, torch otherwise."""
+
     def __init__(self, inputs: int, planes: tuple[int, ...], outputs: int, voxel_m: float) -> None:
         super().__init__()
         self.voxel_m, self.levels = voxel_m, len(planes)
-        self.enter = _Convolution(len(_REACH), inputs, planes[0], normalise=False)
+        self.enter = _Submanifold(inputs, planes[0], normalise=False)
         pairs = list(pairwise(planes))
         self.before = nn.ModuleList(_Residual(p, p) for p in planes)
-        self.down = nn.ModuleList(_Convolution(8, a, b) for a, b in pairs)
+        self.down = nn.ModuleList(_Downwards(a, b) for a, b in pairs)
         self.up = nn.ModuleList(_Upwards(b, a) for a, b in pairs)
         self.after = nn.ModuleList(_Residual(2 * a, a) for a, _ in pairs)
         self.normalise = nn.BatchNorm1d(planes[0])
@@ -147,14 +205,20 @@ class VoxelUNet(nn.Module):
         count = tables.points_in_voxel
         voxels = torch.zeros(len(count), inputs.shape[1]).to(inputs)
         voxels = voxels.index_add(0, tables.voxel_of_point, inputs) / count[:, None]
-        x = self.enter(voxels, tables.levels[0].neighbours)
+        engine = self._chosen(inputs)
+        x = self.enter(voxels, tables.levels[0], engine)
         skips = []
         for i, down in enumerate(self.down):
-            x = self.before[i](x, tables.levels[i].neighbours)
+            x = self.before[i](x, tables.levels[i], engine)
             skips.append(x)
-            x = down(x, tables.levels[i].children)
-        x = self.before[-1](x, tables.levels[-1].neighbours)
+            x = down(x, tables.levels[i])
+        x = self.before[-1](x, tables.levels[-1], engine)
         for i in reversed(range(len(self.up))):
             x = torch.cat([skips[i], self.up[i](x, tables.levels[i])], dim=1)
-            x = self.after[i](x, tables.levels[i].neighbours)
+            x = self.after[i](x, tables.levels[i], engine)
         return self.leave(torch.relu(self.normalise(x)))[tables.voxel_of_point]
+
+    def _chosen(self, features: Tensor) -> str:
+        if self.engine != 'auto':
+            return self.engine
+        return 'spconv' if features.is_cuda and find_spec('spconv') else 'torch'

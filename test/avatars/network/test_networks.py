@@ -249,6 +249,24 @@ def test_voxel_unet_moves_with_its_points_and_has_gradients():
     assert float(inputs.grad.abs().sum()) > 0
 
 
+@pytest.mark.filterwarnings('ignore')  # spconv's own
+def test_spconv_and_torch_convolve_alike():
+    pytest.importorskip('spconv.pytorch', reason='spconv is not installed')
+    torch.manual_seed(0)
+    unet = VoxelUNet(4, (8, 16, 24), 6, 0.02).eval()
+    points, inputs = torch.rand(400, 3) * torch.tensor([0.3, 0.9, 0.2]), torch.randn(400, 4)
+    tables = unet.tables(points)
+    found = {}
+    with torch.no_grad():
+        for engine in ('torch', 'spconv', 'spconv'):  # the second time with its kept tables
+            unet.engine = engine
+            found.setdefault(engine, []).append(unet(inputs, tables))
+    first, second = found['spconv']
+    assert float(found['torch'][0].std()) > 0.1
+    torch.testing.assert_close(first, found['torch'][0], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(second, first, atol=0, rtol=0)
+
+
 def test_network_config_survives_json_and_refuses_what_it_does_not_know():
     assert NetworkConfig.from_json(TINY.to_json()) == TINY
     with pytest.raises(ValueError, match='hidden'):
