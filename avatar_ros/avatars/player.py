@@ -13,10 +13,12 @@ import torch
 from avatar_ros.avatars.avatar import Avatar
 from avatar_ros.avatars.stage import Stage
 from avatar_ros.body import BodyPose, FaceExpression, neutral_face, rest_pose
+from avatar_ros.gaussians import Gaussians
 from avatar_ros.geometry import Camera, look_at
 from avatar_ros.render import Engine, RasterizeMode, Rendered, to_rgb8
 from avatar_ros.types import Array, FloatArray, Image
 
+_OUTLINE = 1000
 _LOOK_HEIGHT_M = 0.95  # where a default view looks at: the middle of a standing person
 
 
@@ -59,6 +61,7 @@ class Player:
         self._background = torch.tensor(list(background), dtype=torch.float32)
         self._rasterize_mode = rasterize_mode
         self._workspace = engine.workspace()
+        self._gaussians: Gaussians | None = None
 
     def warm_up(self, camera: Camera) -> None:
         """Compile and load everything that the first frame needs; the stage stays untouched."""
@@ -80,24 +83,13 @@ class Player:
         Cameras stand in the avatar frame, or in the stage frame if `in_avatar_frame` is False.
         """
         start = time.perf_counter()
-        placed = self.stage.place(pose, self.avatar)
-        gaussians = self.avatar.deform(placed, face)
+        self.pose(pose, face)
         deformed = time.perf_counter()
         views = [
             c.at(self.stage.view_from_avatar_frame(c.T_camera_world)) if in_avatar_frame else c
             for c in cameras
         ]
-        if self.avatar.view_dependent:
-            colors = self.avatar.colors_for([view.position for view in views])
-            gaussians = replace(gaussians, colors=colors)
-        rendered = self.engine.rasterize(
-            gaussians,
-            views,
-            backgrounds=self._background.repeat(len(views), 1).to(self.engine.device),
-            render_mode='RGB+ED' if depth else 'RGB',
-            rasterize_mode=self._rasterize_mode,
-            workspace=self._workspace,
-        )
+        rendered = self.draw(views, self._background, depth=depth)
         rasterized = time.perf_counter()
         pictures = []
         for k, camera in enumerate(cameras):
@@ -109,6 +101,43 @@ class Player:
             'convert': (time.perf_counter() - rasterized) * 1e3,
         }
         return Frame(tuple(pictures), stages, self.avatar.pose_distance)
+
+    def pose(self, pose: BodyPose, face: FaceExpression | None) -> None:
+        """Put the avatar into this pose, for `draw` and `bounds`."""
+        placed = self.stage.place(pose, self.avatar)
+        self._gaussians = self.avatar.deform(placed, face)
+
+    def outline(self) -> FloatArray:
+        """Some (n, 3) of the posed Gaussians' centres, at most a thousand, in the stage frame."""
+        means = self._posed().means
+        step = -(-len(means) // _OUTLINE)
+        return np.asarray(means[::step].double().cpu().numpy())
+
+    def draw(
+        self, views: Sequence[Camera], background: torch.Tensor | None = None, *, depth: bool
+    ) -> Rendered:
+        """What the rasterizer gives of the last pose; cameras stand in the stage frame.
+
+        The tensors are overwritten by the next call.
+        """
+        gaussians = self._posed()
+        if self.avatar.view_dependent:
+            colors = self.avatar.colors_for([view.position for view in views])
+            gaussians = replace(gaussians, colors=colors)
+        behind = torch.zeros(3) if background is None else background
+        return self.engine.rasterize(
+            gaussians,
+            views,
+            backgrounds=behind.repeat(len(views), 1).to(self.engine.device),
+            render_mode='RGB+ED' if depth else 'RGB',
+            rasterize_mode=self._rasterize_mode,
+            workspace=self._workspace,
+        )
+
+    def _posed(self) -> Gaussians:
+        if self._gaussians is None:
+            raise RuntimeError('the player has no pose yet; call pose() or render() first.')
+        return self._gaussians
 
 
 def _depth(rendered: Rendered, k: int) -> Array:

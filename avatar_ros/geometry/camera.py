@@ -63,6 +63,31 @@ class Camera:
         K = np.array([[f, 0, width / 2], [0, f, height / 2], [0, 0, 1.0]])
         return cls(K, width, height, **kwargs)  # type: ignore[arg-type]
 
+    @classmethod
+    def from_tangents(
+        cls, width: int, height: int, tangents: ArrayLike, **kwargs: object
+    ) -> 'Camera':
+        """Ideal camera whose picture spans x/z and y/z from left to right and up to down.
+
+        :param tangents: left, right, up, down in optical axes (y down, so up < down).
+        :raises ValueError: if it spans nothing.
+        """
+        left, right, up, down = np.asarray(tangents, dtype=float)
+        if not (right - left > 1e-6 and down - up > 1e-6):
+            raise ValueError(
+                f'frustum left {left:g}, right {right:g}, up {up:g}, down {down:g} is empty; '
+                'expected left < right and up < down (image axes: y down).'
+            )
+        fx, fy = width / (right - left), height / (down - up)
+        K = np.array([[fx, 0, -left * fx], [0, fy, -up * fy], [0, 0, 1.0]])
+        return cls(K, width, height, **kwargs)  # type: ignore[arg-type]
+
+    @property
+    def tangents(self) -> FloatArray:
+        """(4,) left, right, up, down of the frustum in optical axes; the inverse of the above."""
+        (fx, cx), (fy, cy) = self.K[0, [0, 2]], self.K[1, [1, 2]]
+        return np.array([-cx / fx, (self.width - cx) / fx, -cy / fy, (self.height - cy) / fy])
+
     @property
     def position(self) -> FloatArray:
         """Optical centre (3,) in world coordinates."""

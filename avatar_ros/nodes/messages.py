@@ -257,11 +257,7 @@ def view_request_message(
         width=cameras[0].width,
         height=cameras[0].height,
     )
-    tangents: list[float] = []
-    for camera in cameras:
-        (fx, cx), (fy, cy) = camera.K[0, [0, 2]], camera.K[1, [1, 2]]
-        tangents += [-cx / fx, (camera.width - cx) / fx, -cy / fy, (camera.height - cy) / fy]
-    message.tangent = array.array('f', tangents)
+    message.tangent = array.array('f', np.concatenate([c.tangents for c in cameras]))
     return message
 
 
@@ -298,10 +294,9 @@ def parse_view_request(message: ViewRequest) -> View:
                 f'ViewRequest.tangent of eye {k} is left {left:g}, right {right:g}, up {up:g}, '
                 f'down {down:g}; expected left < right and up < down (image axes: y down).'
             )
-        fx, fy = message.width / (right - left), message.height / (down - up)
-        K = np.array([[fx, 0, -left * fx], [0, fy, -up * fy], [0, 0, 1.0]])
         T_eye_frame = invert_rigid(parse_pose(f'ViewRequest.eye[{k}]', message.eye[k]))
-        cameras.append(Camera(K, int(message.width), int(message.height), T_eye_frame))
+        width, height = int(message.width), int(message.height)
+        cameras.append(Camera.from_tangents(width, height, tangents[k]).at(T_eye_frame))
     return View(message.client_id, message.header.frame_id, tuple(cameras))
 
 

@@ -1,0 +1,264 @@
+# Copyright 2026 Avatar ROS developers
+# SPDX-License-Identifier: Apache-2.0
+"""What the nodes that show an avatar share: its parameters, its lifecycle, poses and faces in.
+
+configure loads the avatar and warms the engine up, activate begins to listen, deactivate stops
+but keeps everything loaded, cleanup lets go of it.
+"""
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
+
+from avatar_ros.avatars import PLAYBACKS, load_avatar
+from avatar_ros.avatars.player import Player, orbit_camera
+from avatar_ros.avatars.stage import Stage
+from avatar_ros.body import BodyPose, FaceExpression
+from avatar_ros.msg import BodyPose as BodyPoseMsg
+from avatar_ros.msg import FaceExpression as FaceExpressionMsg
+from avatar_ros.nodes import messages, qos
+from avatar_ros.nodes.health import DiagnosticsPublisher, Statistics
+from avatar_ros.nodes.parameters import declare, parameter
+from avatar_ros.nodes.worker import Worker
+from avatar_ros.render import select_engine
+
+_FACE_MAX_AGE_S = 1.0
+_PAIR_WAIT_S = 0.02
+_WARM_UP_PIXELS = 256
+STILL_S = 0.1
+"""Without a new pose for so long, a new view alone is worth a frame."""
+
+
+@dataclass(frozen=True)
+class AvatarParameters:
+    """Parameters of every node that shows an avatar."""
+
+    avatar: str = parameter('demo', 'a bundle (.zip or directory), or the shipped avatar demo')
+    playback: str = parameter(
+        'auto', 'the baked basis, or the networks if the bundle has them', choices=PLAYBACKS
+    )
+    engine: str = parameter(
+        'auto', 'gsplat on CUDA, numba on a CPU', choices=('auto', 'gsplat', 'numba')
+    )
+    threads: int = parameter(1, 'CPU threads of the numba engine', low=1, high=64)
+    rasterize_mode: str = parameter(
+        'classic', 'antialiased for far views', choices=('classic', 'antialiased')
+    )
+    on_floor: bool = parameter(True, 'keep the lowest foot on the floor')
+    camera_pitch_deg: float = parameter(
+        0.0, 'how far the tracking camera looks down', low=-89.0, high=89.0
+    )
+    camera_roll_deg: float = parameter(
+        0.0, 'how far its right side hangs down', low=-180.0, high=180.0
+    )
+    stage_frame: str = parameter('stage', 'level frame at the spot where the person was first seen')
+
+
+P = TypeVar('P', bound=AvatarParameters)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A pose to show. `repeated` marks one that was shown already, from another view."""
+
+    pose: BodyPose
+    repeated: bool = False
+
+
+class AvatarNode(LifecycleNode, Generic[P]):
+    """Subscribes body_pose and face_expression; `show` is called with the newest pose."""
+
+    def __init__(
+        self, name: str, parameters: type[P], *, subscribe: bool = True, **kwargs: object
+    ) -> None:
+        super().__init__(name, **kwargs)
+        self.parameters: P = declare(self, parameters, self.changed)
+        self.statistics = Statistics()
+        self.diagnostics = DiagnosticsPublisher(self, self.statistics)
+        self.player: Player | None = None
+        self.worker: Worker[Job] | None = None
+        self.active = False
+        self._subscribe_poses = subscribe
+        self._face: FaceExpression | None = None
+        self._face_arrived = threading.Condition()
+        self._paired = True
+        self.last_job: Job | None = None
+        self._last_pose_s = 0.0
+        self._own_subscriptions: list[object] = []
+
+    # -- for the nodes -----------------------------------------------------------------------
+
+    def show(self, job: Job) -> None:
+        """Draw this pose; called in the worker's thread."""
+        raise NotImplementedError
+
+    def changed(self, parameters: P) -> None:
+        """Dynamic parameters were set."""
+        self.parameters = parameters
+
+    def background(self) -> list[float]:
+        """Behind the avatar."""
+        return [0.0, 0.0, 0.0]
+
+    def own_subscriptions(self) -> list[object]:
+        """Made on activation, destroyed on deactivation."""
+        return []
+
+    def show_again(self) -> None:
+        """The view has changed: show the last pose from there, unless a newer one is near."""
+        worker, last = self.worker, self.last_job
+        if worker is not None and last is not None and self.still_s() > STILL_S:
+            worker.inbox.put_if_empty(Job(last.pose, repeated=True))
+
+    def still_s(self) -> float:
+        """Seconds since the last pose."""
+        return time.monotonic() - self._last_pose_s
+
+    # -- lifecycle ---------------------------------------------------------------------------
+
+    def on_configure(self, state: State) -> TransitionCallbackReturn:
+        p = self.parameters
+        try:
+            background = self.background()
+            start = time.perf_counter()
+            engine = select_engine(p.engine, threads=p.threads)
+            avatar = load_avatar(p.avatar, engine.device, p.playback)
+            stage = Stage(
+                camera_pitch_deg=p.camera_pitch_deg,
+                camera_roll_deg=p.camera_roll_deg,
+                on_floor=p.on_floor,
+            )
+            self.player = Player(
+                avatar,
+                engine,
+                stage,
+                background=background,
+                rasterize_mode='antialiased' if p.rasterize_mode == 'antialiased' else 'classic',
+            )
+            self.player.warm_up(orbit_camera(_WARM_UP_PIXELS, _WARM_UP_PIXELS))
+        except (ValueError, OSError, ImportError, RuntimeError) as error:
+            self.statistics.fail('configure_failed', error)
+            self.get_logger().error(f'cannot be configured: {error}')
+            return TransitionCallbackReturn.FAILURE
+        self.statistics.info.update(
+            avatar=avatar.name, engine=engine.name, gaussians=str(len(avatar))
+        )
+        self.get_logger().info(
+            f'avatar {avatar.name!r} with {len(avatar)} Gaussians on {engine.name}, ready after '
+            f'{time.perf_counter() - start:.1f} s'
+        )
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state: State) -> TransitionCallbackReturn:
+        self.worker = Worker(self.get_name(), self._show, self._failed)
+        options = {'qos_overriding_options': qos.overridable()}
+        subscribe = self.create_subscription
+        if self._subscribe_poses:
+            self._own_subscriptions = [
+                subscribe(BodyPoseMsg, 'body_pose', self._on_pose, qos.SENSOR, **options),
+                subscribe(
+                    FaceExpressionMsg, 'face_expression', self._on_face, qos.SENSOR, **options
+                ),
+            ]
+        self._own_subscriptions += self.own_subscriptions()
+        self.active = True
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: State) -> TransitionCallbackReturn:
+        self.stop()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: State) -> TransitionCallbackReturn:
+        self.stop()
+        self.player = None
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: State) -> TransitionCallbackReturn:
+        self.stop()
+        return super().on_shutdown(state)
+
+    def stop(self) -> None:
+        """End the work; everything loaded stays."""
+        self.active = False
+        if self.worker is not None:
+            self.worker.stop()
+            self.worker = None
+        for subscription in self._own_subscriptions:
+            self.destroy_subscription(subscription)
+        self._own_subscriptions = []
+        self.last_job = None
+
+    def close(self) -> None:
+        """Stop the worker."""
+        self.stop()
+        self.diagnostics.close()
+
+    # -- input -------------------------------------------------------------------------------
+
+    def _on_pose(self, message: BodyPoseMsg) -> None:
+        try:
+            self.accept_pose(messages.parse_body_pose(message))
+        except Exception as error:  # whatever it is, no message may end the node
+            self.refuse('body_pose', error)
+
+    def _on_face(self, message: FaceExpressionMsg) -> None:
+        try:
+            self.accept_face(messages.parse_face_expression(message))
+        except Exception as error:
+            self.refuse('face_expression', error)
+
+    def accept_pose(self, pose: BodyPose) -> None:
+        """Take the newest pose; one that is still waiting is dropped."""
+        worker = self.worker
+        if not self.active or worker is None:
+            return
+        self.statistics.count('poses')
+        self._last_pose_s = time.monotonic()
+        replaced = worker.inbox.put(Job(pose))
+        if replaced is not None and not replaced.repeated:
+            self.statistics.count('frames_dropped')
+
+    def accept_face(self, face: FaceExpression) -> None:
+        """Take the newest expression; it shows with the pose of the same stamp."""
+        with self._face_arrived:
+            self._face = face
+            self._face_arrived.notify()
+
+    def refuse(self, topic: str, error: Exception) -> None:
+        self.statistics.fail('messages_refused', f'{topic}: {error}')
+        self.get_logger().error(f'{topic} refused: {error}', throttle_duration_sec=5.0)
+
+    # -- work --------------------------------------------------------------------------------
+
+    def _show(self, job: Job) -> None:
+        self.last_job = job
+        self.show(job)
+
+    def face_for(self, pose: BodyPose) -> FaceExpression | None:
+        """The expression of the same sample, or else the last one if it is not old.
+
+        Pose and expression of one sample come in two messages; which is first is chance, and what
+        is shown must not be. So while the two come in pairs, the second is waited for.
+        """
+        with self._face_arrived:
+            if self._face is None:
+                return None
+            if self._paired and self._face.stamp_ns < pose.stamp_ns:
+                self._face_arrived.wait_for(
+                    lambda: self._face is not None and self._face.stamp_ns >= pose.stamp_ns,
+                    _PAIR_WAIT_S,
+                )
+            face = self._face
+        self._paired = face.stamp_ns == pose.stamp_ns
+        if abs(pose.stamp_ns - face.stamp_ns) * 1e-9 > _FACE_MAX_AGE_S:
+            return None
+        return face
+
+    def _failed(self, error: Exception) -> None:
+        self.statistics.fail('frames_failed', error)
+        self.get_logger().error(
+            f'frame not rendered: {type(error).__name__}: {error}', throttle_duration_sec=5.0
+        )

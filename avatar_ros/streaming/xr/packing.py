@@ -1,0 +1,198 @@
+# Copyright 2026 Avatar ROS developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""From what a rasterizer gives to the picture that goes to clients, in one pass over its buffers.
+
+Layout in ``docs/xr_protocol.md``: colours beside each other, below them alpha and inverse depth
+at half the size. H.264 gets I420 planes (BT.709, limited range), JPEG gets BGR.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from avatar_ros.types import Array
+
+F = np.float32
+#: Coverage above which a pixel has a depth of its own.
+_SOLID = F(0.5)
+
+
+@dataclass(frozen=True)
+class Layers:
+    """One view, as a rasterizer gives it."""
+
+    colors: Array
+    """(H, W, 4) float32: RGB on black (premultiplied with alpha), depth in metres."""
+    alphas: Array
+    """(H, W) float32 coverage."""
+
+
+def packed_size(width: int, height: int, views: int) -> tuple[int, int]:
+    """(width, height) of the packed picture."""
+    return width * views, height + height // 2
+
+
+@njit(inline='always')
+def _unit(value):  # type: ignore[no-untyped-def]
+    # Comparisons written so that NaN gives 0, and so that LLVM makes vectors of them.
+    value = value if value > F(0) else F(0)
+    return value if value < F(1) else F(1)
+
+
+@njit(cache=True, nogil=True, fastmath={'contract', 'reassoc', 'nsz'})
+def _luma_row(pixels, y, blue, red):  # type: ignore[no-untyped-def]
+    """One row of luma from RGBD pixels (4 w,); blue - luma and red - luma are added up."""
+    for k in range(y.size):
+        r, g, b = _unit(pixels[4 * k]), _unit(pixels[4 * k + 1]), _unit(pixels[4 * k + 2])
+        luma = F(0.2126) * r + F(0.7152) * g + F(0.0722) * b
+        y[k] = np.uint8(np.int32(F(16.5) + F(219) * luma))
+        blue[k] += b - luma
+        red[k] += r - luma
+
+
+@njit(cache=True, nogil=True)
+def _colors_to_i420(colors, y, u, v, left, blue, red):  # type: ignore[no-untyped-def]
+    """`blue` and `red` are scratch rows (w,)."""
+    height, width, _ = colors.shape
+    half = left >> 1
+    for row in range(0, height, 2):
+        blue[:] = 0
+        red[:] = 0
+        for k in range(row, row + 2):
+            _luma_row(colors[k].reshape(-1), y[k, left : left + width], blue, red)
+        # A quarter of the sum of four; 224 / 1.8556 and 224 / 1.5748 as in BT.709.
+        for k in range(width >> 1):
+            u[row >> 1, half + k] = np.uint8(
+                np.int32(F(128.5) + F(0.25 * 224 / 1.8556) * (blue[2 * k] + blue[2 * k + 1]))
+            )
+            v[row >> 1, half + k] = np.uint8(
+                np.int32(F(128.5) + F(0.25 * 224 / 1.5748) * (red[2 * k] + red[2 * k + 1]))
+            )
+
+
+@njit(cache=True, nogil=True)
+def _halve(colors, alphas, alpha, inverse):  # type: ignore[no-untyped-def]
+    """Mean coverage (h, w), and mean 1/depth where something solid is, else 0."""
+    for row in range(alpha.shape[0]):
+        for column in range(alpha.shape[1]):
+            total = weight = sum_inverse = F(0)
+            for dy in range(2):
+                for dx in range(2):
+                    a = alphas[2 * row + dy, 2 * column + dx]
+                    z = colors[2 * row + dy, 2 * column + dx, 3]
+                    total += a
+                    if a > _SOLID and z > F(1e-3):
+                        weight += a
+                        sum_inverse += a / z
+            alpha[row, column] = total * F(0.25)
+            inverse[row, column] = sum_inverse / weight if weight > F(0) else F(0)
+
+
+@njit(cache=True, nogil=True)
+def _spread_depth(inverse):  # type: ignore[no-untyped-def]
+    """Fill pixels without a depth from the nearest in their row, empty rows from the row before.
+
+    So that the surface goes on a little beyond the outline, where a mesh would otherwise fall
+    back to the far plane.
+    """
+    height, width = inverse.shape
+    first_full = -1
+    for row in range(height):
+        last = -1
+        for column in range(width):
+            value = inverse[row, column]
+            if value > F(0):
+                begin = last + 1
+                if begin < column:
+                    middle = begin if last < 0 else (begin + column) // 2
+                    for k in range(begin, middle):
+                        inverse[row, k] = inverse[row, last]
+                    for k in range(middle, column):
+                        inverse[row, k] = value
+                last = column
+        if last >= 0:
+            for k in range(last + 1, width):
+                inverse[row, k] = inverse[row, last]
+            if first_full < 0:
+                first_full = row
+                for above in range(row):
+                    inverse[above] = inverse[row]
+        elif first_full >= 0:
+            inverse[row] = inverse[row - 1]
+
+
+@njit(cache=True, nogil=True)
+def _grey(values, low, high, offset, span, out):  # type: ignore[no-untyped-def]
+    scale = span / (high - low)
+    for row in range(values.shape[0]):
+        for column in range(values.shape[1]):
+            level = (values[row, column] - low) * scale
+            level = min(level, span) if level > F(0) else F(0)
+            out[row, column] = np.uint8(np.int32(offset + level + F(0.5)))
+
+
+class Packer:
+    """Buffers for pictures of one size."""
+
+    def __init__(self, width: int, height: int, views: int) -> None:
+        if width % 4 or height % 4 or width <= 0 or height <= 0:
+            raise ValueError(f'a view has {width}x{height} pixels; expected multiples of 4')
+        self.width, self.height, self.views = width, height, views
+        half = height // 2, width // 2
+        self._alpha = np.empty(half, F)
+        self._inverse = np.empty(half, F)
+        self._rows = np.empty(width, F), np.empty(width, F)
+
+    def i420(
+        self, layers: Sequence[Layers], near: float, far: float, planes: tuple[Array, Array, Array]
+    ) -> None:
+        """Write Y (1.5 h, n w), U and V of half that size; their rows may be padded."""
+        y, u, v = planes
+        for k, layer in enumerate(layers):
+            _colors_to_i420(layer.colors, y, u, v, k * self.width, *self._rows)
+            self._extras(k, layer, near, far, F(16), F(219), y)
+        u[self.height // 2 :] = 128
+        v[self.height // 2 :] = 128
+
+    def bgr(self, layers: Sequence[Layers], near: float, far: float) -> Array:
+        """(1.5 h, n w, 3) for a JPEG encoder."""
+        width, height = packed_size(self.width, self.height, self.views)
+        out = np.empty((height, width, 3), np.uint8)
+        grey = np.empty((height, width), np.uint8)
+        for k, layer in enumerate(layers):
+            left = k * self.width
+            rgb = np.clip(np.nan_to_num(layer.colors[..., 2::-1]), 0, 1)
+            out[: self.height, left : left + self.width] = rgb * 255 + 0.5
+            self._extras(k, layer, near, far, F(0), F(255), grey)
+        out[self.height :] = grey[self.height :, :, None]
+        return out
+
+    def _extras(
+        self, k: int, layer: Layers, near: float, far: float, offset: F, span: F, out: Array
+    ) -> None:
+        _halve(layer.colors, layer.alphas, self._alpha, self._inverse)
+        _spread_depth(self._inverse)
+        left, half = k * self.width, self.width // 2
+        below = out[self.height : self.height + self.height // 2]
+        _grey(self._alpha, F(0), F(1), offset, span, below[:, left : left + half])
+        _grey(
+            self._inverse, F(1 / far), F(1 / near), offset, span,
+            below[:, left + half : left + self.width],
+        )  # fmt: skip
+
+
+def depth_range(layers: Sequence[Layers]) -> tuple[float, float]:
+    """Nearest and farthest depth of what is solid in any view, a little wider; 1, 2 if nothing."""
+    low, high = np.inf, 0.0
+    for layer in layers:
+        # Every fourth pixel of every fourth row: a range, not a bound.
+        solid = layer.alphas[::4, ::4] > _SOLID
+        depth = layer.colors[::4, ::4, 3][solid]
+        if depth.size:
+            low, high = min(low, float(depth.min())), max(high, float(depth.max()))
+    if not low < np.inf:
+        return 1.0, 2.0
+    return max(low * 0.98, 0.01), max(high * 1.02, low + 0.02)

@@ -1,0 +1,148 @@
+# Copyright 2026 Avatar ROS developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""One connected client: where its eyes are, what it has been sent and what came back."""
+
+import secrets
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from avatar_ros.streaming.xr import protocol
+from avatar_ros.streaming.xr.protocol import Eyes, Hello, Lane, ProtocolError
+from avatar_ros.types import FloatArray
+
+#: Frames that may be on the way, unacknowledged.
+WINDOW = 2
+#: Eyes and acknowledgements a second that a client may send, and how many at once.
+_MESSAGES_PER_S, _BURST = 400.0, 120.0
+_KEYS_PER_S = 2.0
+#: An acknowledgement that never comes (a reload, a lost page) must not block for ever.
+_LOST_S = 2.0
+_MOST_EXTRAPOLATED_S = 0.1
+_FASTEST_M_S = 2.0
+
+
+@dataclass(frozen=True)
+class InFlight:
+    """A frame on the way."""
+
+    frame_id: int
+    sent_s: float
+    eyes_s: float
+    """When the eyes arrived that it answers."""
+
+
+class Allowance:
+    """A token bucket."""
+
+    def __init__(self, per_s: float, burst: float) -> None:
+        self._per_s, self._burst = per_s, burst
+        self._left, self._at_s = burst, 0.0
+
+    def take(self, now_s: float, amount: float = 1.0) -> bool:
+        """So much more; False if not so much is left."""
+        self._left = min(self._burst, self._left + (now_s - self._at_s) * self._per_s)
+        self._at_s = now_s
+        if self._left < amount:
+            return False
+        self._left -= amount
+        return True
+
+
+class Viewer:
+    """Everything about one client but its socket. Not thread-safe; see `Hub`."""
+
+    def __init__(self, hello: Hello) -> None:
+        self.id = secrets.token_hex(4)
+        self.hello = hello
+        self.lane: Lane = hello.lanes[0]
+        self.eyes: Eyes | None = None
+        self.eyes_s = 0.0
+        self.wants_key = True
+        self.in_flight: deque[InFlight] = deque()
+        self.blocked_since_s: float | None = None
+        self.next_frame_id = 1
+        self.round_trips_ms: deque[float] = deque(maxlen=90)
+        self.photon_ms = 0.0
+        """Eyes received -> their picture decoded, smoothed: how far ahead to look."""
+        self.sent, self.skipped, self.bytes = 0, 0, 0
+        self._messages = Allowance(_MESSAGES_PER_S, _BURST)
+        self._keys = Allowance(_KEYS_PER_S, _KEYS_PER_S)
+        self._velocity: FloatArray = np.zeros(3)
+
+    # -- what it says ------------------------------------------------------------------------
+
+    def spend(self, now_s: float) -> None:
+        """Count a message.
+
+        :raises ProtocolError: if there are too many.
+        """
+        if not self._messages.take(now_s):
+            raise ProtocolError(f'more than {_MESSAGES_PER_S:.0f} messages a second')
+
+    def see(self, eyes: Eyes, now_s: float) -> None:
+        """Its eyes are there now; older ones that arrive late are left out."""
+        last = self.eyes
+        if last is not None and not protocol.newer(eyes.view_id, last.view_id):
+            return
+        if last is not None and len(last.views) == len(eyes.views):
+            dt = (eyes.t_client_ms - last.t_client_ms) * 1e-3
+            step = protocol.centre(eyes.views) - protocol.centre(last.views)
+            if 1e-3 < dt < 0.25:
+                share = 1 - np.exp(-dt / 0.04)
+                self._velocity = self._velocity + share * (step / dt - self._velocity)
+            else:
+                self._velocity = np.zeros(3)
+        self.eyes, self.eyes_s = eyes, now_s
+
+    def acknowledge(self, frame_id: int, now_s: float) -> list[float]:
+        """It has decoded this frame and those before it; their round trips in ms."""
+        trips = []
+        while self.in_flight and not protocol.newer(self.in_flight[0].frame_id, frame_id):
+            frame = self.in_flight.popleft()
+            trips.append((now_s - frame.sent_s) * 1e3)
+            photon = (now_s - frame.eyes_s) * 1e3
+            # Eyes may be old (a viewer who keeps still): those say nothing.
+            if photon < 500:
+                self.photon_ms += 0.1 * (photon - self.photon_ms)
+        self.round_trips_ms.extend(trips)
+        return trips
+
+    def ask_key(self, now_s: float) -> None:
+        """The next frame should stand alone; too many such wishes are left out."""
+        if self._keys.take(now_s):
+            self.wants_key = True
+
+    # -- what it gets ------------------------------------------------------------------------
+
+    def has_room(self, now_s: float) -> bool:
+        """Another frame may be sent."""
+        while self.in_flight and now_s - self.in_flight[0].sent_s > _LOST_S:
+            self.in_flight.popleft()
+        room = len(self.in_flight) < WINDOW
+        if room:
+            self.blocked_since_s = None
+        elif self.blocked_since_s is None:
+            self.blocked_since_s = now_s
+        return room
+
+    def predicted_views(self) -> FloatArray:
+        """Its eyes (n, 11), where they will be when the picture of them is shown."""
+        assert self.eyes is not None
+        views = self.eyes.views.copy()
+        ahead_s = min(self.photon_ms * 1e-3, _MOST_EXTRAPOLATED_S)
+        speed = float(np.linalg.norm(self._velocity))
+        if speed > 0.02:
+            views[:, :3] += self._velocity * min(1.0, _FASTEST_M_S / speed) * ahead_s
+        return views
+
+    def send(self, size: int, now_s: float) -> int:
+        """Book a frame of so many bytes; its id."""
+        frame_id = self.next_frame_id
+        self.next_frame_id = (frame_id + 1) % protocol.FORGOTTEN or 1
+        self.in_flight.append(InFlight(frame_id, now_s, self.eyes_s))
+        self.sent += 1
+        self.bytes += size
+        return frame_id
