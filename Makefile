@@ -17,7 +17,7 @@ help:
 
 demo: setup
 	@$(BIN)/avatar_ros fetch demo
-	@echo "Starting camera, tracker, avatar renderer and viewer (all options: $(BIN)/telepresence --help)"
+	@echo "Starting camera, tracker, avatar renderer and the page (all options: $(BIN)/telepresence --help)"
 	@$(BIN)/telepresence --avatar $(AVATAR) $(ARGS)
 
 test: setup

@@ -127,7 +127,7 @@ class DemoClip:
     view_height_m: float
 
     def parameters(self, node: str) -> dict[str, float | str]:
-        """What the clip asks of the parameters of `camera`, `avatar_renderer` or `viewer`."""
+        """What the clip asks of the parameters of `camera`, `avatar_renderer` or `xr_server`."""
         view: dict[str, float | str] = {
             'distance_m': self.view_distance_m,
             'look_height_m': self.view_height_m,
@@ -139,7 +139,7 @@ class DemoClip:
         asked: dict[str, dict[str, float | str]] = {
             'camera': {'loop': 'pingpong', 'fov_y_deg': self.fov_y_deg},
             'avatar_renderer': {**attitude, **view},
-            'viewer': view,
+            'xr_server': {**attitude, **view},
         }
         return asked[node]
 

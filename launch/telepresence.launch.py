@@ -1,6 +1,6 @@
 # Copyright 2026 Avatar ROS developers
 # SPDX-License-Identifier: Apache-2.0
-"""Camera, tracker, avatar renderer and viewer page: one process a node, or composed in one.
+"""Camera, tracker, avatar renderer and XR server: one process a node, or composed in one.
 
     ros2 launch avatar_ros telepresence.launch.py
     ros2 launch avatar_ros telepresence.launch.py input:=0 view_size:=768x768
@@ -47,7 +47,8 @@ ARGUMENTS = (
     ('use_sim_time', 'false', 'take time from /clock'),
     ('params_file', '', 'parameters; default: config/telepresence.yaml of the package'),
     ('log_level', 'info', 'least severity to log'),
-    ('viewer', 'true', 'serve the web page on 127.0.0.1:8080'),
+    ('viewer', 'true', 'serve the page for browsers and headsets'),
+    ('host', '127.0.0.1', 'address of the page; 0.0.0.0 lets headsets in'),
     ('composed', 'false', 'all nodes in one process: less copying, one start'),
     ('duration', '0', 'seconds until everything ends; 0 = never'),
     ('report', '', 'write a JSON report to this file at the end'),
@@ -113,7 +114,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
 def composed(value: dict[str, str], params_file: object) -> list[LaunchDescriptionEntity]:
     """The executable that holds all nodes; the same arguments."""
     arguments: list[object] = []
-    for name in ('input', 'avatar', 'engine', 'namespace', 'duration', 'report'):
+    for name in ('input', 'avatar', 'engine', 'namespace', 'duration', 'report', 'host'):
         if value[name]:
             arguments += [f'--{name}', value[name]]
     arguments += ['--image-topic', value['image_topic']]
@@ -183,17 +184,23 @@ def apart(
         )
     )
     nodes += [renderer, *activation(renderer)]
+    shown = 'avatar_renderer'
     if value['viewer'] == 'true':
-        topics = {
-            'overlay': 'body_tracker/overlay',
-            'avatar_image': 'avatar_renderer/image',
-            'status': 'avatar_renderer/status',
-        }
-        size = {'width': width, 'height': height}
-        nodes.append(Node(**options('viewer', topics, **size, **suited('viewer'))))
+        shown = 'xr_server'
+        page = LifecycleNode(
+            **options(
+                'xr_server',
+                {'overlay': 'body_tracker/overlay'},
+                avatar=value['avatar'],
+                engine=value['engine'],
+                host=value['host'],
+                **suited('xr_server'),
+            )
+        )
+        nodes += [page, *activation(page)]
     duration = float(value['duration'])
     if value['report']:
-        status = {'status': 'avatar_renderer/status'}
+        status = {'status': f'{shown}/status'}
         reporter = options('reporter', status, input=value['input'])
         reporter['arguments'] += ['-p', f"report:='{value['report']}'"]
         nodes.append(Node(**reporter))
@@ -221,7 +228,7 @@ def activation(node: LifecycleNode) -> list[LaunchDescriptionEntity]:
                 goal_state='inactive',
                 handle_once=True,  # who configures it again, activates it himself
                 entities=[
-                    LogInfo(msg='avatar_renderer is configured; activating'),
+                    LogInfo(msg='the avatar is loaded; activating'),
                     change(Transition.TRANSITION_ACTIVATE),
                 ],
             )

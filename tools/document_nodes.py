@@ -14,14 +14,14 @@ from avatar_ros.nodes.body_tracker import BodyTrackerNode, TrackerParameters
 from avatar_ros.nodes.camera import CameraNode, CameraParameters
 from avatar_ros.nodes.parameters import ros_name
 from avatar_ros.nodes.reporter import ReporterNode, ReporterParameters
-from avatar_ros.nodes.viewer import ViewerNode, ViewerParameters
+from avatar_ros.nodes.xr_server import XrServerNode, XrServerParameters
 
 TARGET = Path(__file__).resolve().parents[1] / 'docs' / 'nodes.md'
 NODES = (
     (CameraNode, CameraParameters, []),
     (BodyTrackerNode, TrackerParameters, ['-p', 'face:=false', '-p', 'hands:=false']),
     (AvatarRendererNode, RendererParameters, []),
-    (ViewerNode, ViewerParameters, ['-p', 'port:=0']),
+    (XrServerNode, XrServerParameters, ['-p', 'port:=0']),
     (ReporterNode, ReporterParameters, []),
 )
 HEAD = """\

@@ -18,7 +18,7 @@ from avatar_ros.geometry import Camera, look_at
 from avatar_ros.render import Engine, RasterizeMode, Rendered, to_rgb8
 from avatar_ros.types import Array, FloatArray, Image
 
-_OUTLINE = 1000
+_OUTLINE = 4000
 _LOOK_HEIGHT_M = 0.95  # where a default view looks at: the middle of a standing person
 
 
@@ -108,7 +108,7 @@ class Player:
         self._gaussians = self.avatar.deform(placed, face)
 
     def outline(self) -> FloatArray:
-        """Some (n, 3) of the posed Gaussians' centres, at most a thousand, in the stage frame."""
+        """Some (n, 3) of the posed Gaussians' centres, at most 4,000, in the stage frame."""
         means = self._posed().means
         step = -(-len(means) // _OUTLINE)
         return np.asarray(means[::step].double().cpu().numpy())

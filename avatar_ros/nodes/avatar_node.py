@@ -6,17 +6,20 @@ configure loads the avatar and warms the engine up, activate begins to listen, d
 but keeps everything loaded, cleanup lets go of it.
 """
 
+import math
 import threading
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleNode, Publisher, State, TransitionCallbackReturn
 
 from avatar_ros.avatars import PLAYBACKS, load_avatar
 from avatar_ros.avatars.player import Player, orbit_camera
 from avatar_ros.avatars.stage import Stage
 from avatar_ros.body import BodyPose, FaceExpression
+from avatar_ros.msg import AvatarStatus
 from avatar_ros.msg import BodyPose as BodyPoseMsg
 from avatar_ros.msg import FaceExpression as FaceExpressionMsg
 from avatar_ros.nodes import messages, qos
@@ -86,6 +89,8 @@ class AvatarNode(LifecycleNode, Generic[P]):
         self._face_arrived = threading.Condition()
         self._paired = True
         self.last_job: Job | None = None
+        self.status_sinks: list[Callable[[AvatarStatus], None]] = []
+        self._status: Publisher | None = None
         self._last_pose_s = 0.0
         self._own_subscriptions: list[object] = []
 
@@ -150,6 +155,10 @@ class AvatarNode(LifecycleNode, Generic[P]):
             f'avatar {avatar.name!r} with {len(avatar)} Gaussians on {engine.name}, ready after '
             f'{time.perf_counter() - start:.1f} s'
         )
+        options = {'qos_overriding_options': qos.overridable()}
+        self._status = self.create_lifecycle_publisher(
+            AvatarStatus, '~/status', qos.VIEW, **options
+        )
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: State) -> TransitionCallbackReturn:
@@ -174,6 +183,9 @@ class AvatarNode(LifecycleNode, Generic[P]):
     def on_cleanup(self, state: State) -> TransitionCallbackReturn:
         self.stop()
         self.player = None
+        if self._status is not None:
+            self.destroy_lifecycle_publisher(self._status)
+            self._status = None
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: State) -> TransitionCallbackReturn:
@@ -236,6 +248,56 @@ class AvatarNode(LifecycleNode, Generic[P]):
     def _show(self, job: Job) -> None:
         self.last_job = job
         self.show(job)
+
+    def status_listened(self) -> bool:
+        """Somebody wants to know of frames: one is made for him."""
+        return self._status is not None and bool(self._status.get_subscription_count())
+
+    def report(
+        self,
+        job: Job,
+        stages_ms: Mapping[str, float],
+        size: tuple[int, int],
+        *,
+        client_id: str,
+        frame_id: str,
+    ) -> None:
+        """Count a frame that went out, and say what it cost and how old its pose was."""
+        assert self.player is not None
+        s = self.statistics
+        s.count('frames')
+        s.tick()
+        age_ms = self.age_ms(job)
+        s.time(stages_ms)
+        if not job.repeated:
+            s.time({'pose_age': age_ms})
+        width, height = size
+        status = messages.status_message(
+            stages_ms,
+            header=messages.header(job.pose.stamp_ns, frame_id),
+            avatar=s.info['avatar'],
+            client_id=client_id,
+            engine=s.info['engine'],
+            gaussians=int(s.info['gaussians']),
+            width=width,
+            height=height,
+            tracking_state=int(job.pose.state),
+            repeated=job.repeated,
+            pose_distance_deg=math.degrees(self.player.avatar.pose_distance),
+            pose_age_ms=age_ms,
+            frames=s.counts['frames'],
+            frames_dropped=s.counts['frames_dropped'],
+            frames_skipped=s.counts['frames_skipped'],
+            messages_refused=s.counts['messages_refused'],
+        )
+        for sink in self.status_sinks:
+            sink(status)
+        if self._status is not None and self.status_listened():
+            self._status.publish(status)
+
+    def age_ms(self, job: Job) -> float:
+        """Since the body was seen that is shown."""
+        return float(self.get_clock().now().nanoseconds - job.pose.stamp_ns) * 1e-6
 
     def face_for(self, pose: BodyPose) -> FaceExpression | None:
         """The expression of the same sample, or else the last one if it is not old.

@@ -2,17 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lifecycle node `avatar_renderer`: poses and view requests in, pictures of the avatar out."""
 
-import math
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from rclpy.lifecycle import State, TransitionCallbackReturn
 
-from avatar_ros.avatars.player import Frame, Picture, orbit_camera
+from avatar_ros.avatars.player import Picture, orbit_camera
 from avatar_ros.geometry import Camera
-from avatar_ros.msg import AvatarStatus, ViewRequest
+from avatar_ros.msg import ViewRequest
 from avatar_ros.nodes import messages, qos
 from avatar_ros.nodes.avatar_node import AvatarNode, AvatarParameters, Job
 from avatar_ros.nodes.parameters import parameter
@@ -57,7 +55,6 @@ class AvatarRendererNode(AvatarNode[RendererParameters]):
 
     def __init__(self, *, subscribe: bool = True, **kwargs: object) -> None:
         self.sinks: list[Sink[Picture]] = []
-        self.status_sinks: list[Callable[[AvatarStatus], None]] = []
         self._view: messages.View | None = None
         self._eyes: dict[str, ViewPublishers] = {}
         super().__init__('avatar_renderer', RendererParameters, subscribe=subscribe, **kwargs)
@@ -69,10 +66,6 @@ class AvatarRendererNode(AvatarNode[RendererParameters]):
         result = super().on_configure(state)
         if result != TransitionCallbackReturn.SUCCESS:
             return result
-        options = {'qos_overriding_options': qos.overridable()}
-        self._status = self.create_lifecycle_publisher(
-            AvatarStatus, '~/status', qos.VIEW, **options
-        )
         frame_id = self.parameters.camera_frame
         self._eyes = {
             eye: ViewPublishers(self, prefix, frame_id)
@@ -85,7 +78,6 @@ class AvatarRendererNode(AvatarNode[RendererParameters]):
         for publishers in self._eyes.values():
             publishers.destroy(self)
         self._eyes = {}
-        self.destroy_lifecycle_publisher(self._status)
         return result
 
     def background(self) -> list[float]:
@@ -153,7 +145,7 @@ class AvatarRendererNode(AvatarNode[RendererParameters]):
         targets = [self._eyes[eye] for eye in eyes]
         sinks = [sink for sink in self.sinks if sink.wanted()]
         watched = bool(sinks) or any(t.listened() for t in targets)
-        watched = watched or bool(self._status.get_subscription_count())  # a frame makes a status
+        watched = watched or self.status_listened()  # a frame makes a status
         if not watched and not self.parameters.render_unwatched:
             self.statistics.count('frames_skipped')
             return
@@ -170,39 +162,14 @@ class AvatarRendererNode(AvatarNode[RendererParameters]):
         for sink in sinks:
             sink.accept(frame.pictures[0])
         frame.stages_ms['publish'] = (time.perf_counter() - start) * 1e3
-        self._report(job, view, frame)
-
-    def _report(self, job: Job, view: messages.View | None, frame: Frame) -> None:
-        s = self.statistics
-        s.count('frames')
-        s.tick()
-        age_ms = (self.get_clock().now().nanoseconds - job.pose.stamp_ns) * 1e-6
-        s.time(frame.stages_ms)
-        if not job.repeated:
-            s.time({'pose_age': age_ms})
         camera = frame.pictures[0].camera
-        status = messages.status_message(
+        self.report(
+            job,
             frame.stages_ms,
-            header=messages.header(job.pose.stamp_ns, self.parameters.camera_frame),
-            avatar=s.info['avatar'],
+            (camera.width, camera.height),
             client_id=view.client_id if view is not None else '',
-            engine=s.info['engine'],
-            gaussians=int(s.info['gaussians']),
-            width=camera.width,
-            height=camera.height,
-            tracking_state=int(job.pose.state),
-            repeated=job.repeated,
-            pose_distance_deg=math.degrees(frame.pose_distance),
-            pose_age_ms=age_ms,
-            frames=s.counts['frames'],
-            frames_dropped=s.counts['frames_dropped'],
-            frames_skipped=s.counts['frames_skipped'],
-            messages_refused=s.counts['messages_refused'],
+            frame_id=self.parameters.camera_frame,
         )
-        for sink in self.status_sinks:
-            sink(status)
-        if self._status.get_subscription_count():
-            self._status.publish(status)
 
 
 def main(args: list[str] | None = None) -> int:

@@ -3,10 +3,10 @@
 """A node's parameters as one frozen dataclass: declared, described, bounded and read in one step.
 
     @dataclass(frozen=True)
-    class ViewerParameters:
+    class PageParameters:
         port: int = parameter(8080, 'TCP port of the page; 0 takes a free one', low=0, high=65535)
 
-    parameters = declare(node, ViewerParameters)
+    parameters = declare(node, PageParameters)
 
 Dots in ROS names are double underscores here: ``render__width`` is ``render.width``.
 """

@@ -1,6 +1,6 @@
 # Copyright 2026 Avatar ROS developers
 # SPDX-License-Identifier: Apache-2.0
-"""Executable `telepresence`: camera, tracker, renderer and viewer in one process.
+"""Executable `telepresence`: camera, tracker, renderer and XR server in one process.
 
 The nodes are those that the launch file starts apart, and their topics are published for
 everybody else. Inside the process pictures and poses go by reference, and each node has an
@@ -10,6 +10,7 @@ executor loses messages).
 
 import argparse
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import rclpy
+import segno
 from rclpy.exceptions import NameValidationException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
@@ -31,17 +33,20 @@ from avatar_ros.nodes.body_tracker import BodyTrackerNode
 from avatar_ros.nodes.camera import CameraNode
 from avatar_ros.nodes.reporter import ReporterNode
 from avatar_ros.nodes.runtime import forward_logs, ignore_late_signals, release_logs, share_file
-from avatar_ros.nodes.viewer import ViewerNode
 from avatar_ros.nodes.worker import Sink
+from avatar_ros.nodes.xr_server import XrServerNode
 from avatar_ros.tracking import TrackerResult
 
-DESCRIPTION = 'Camera, tracker, avatar renderer and viewer page in one process.'
+DESCRIPTION = (
+    'Camera, tracker, avatar renderer and the page for browsers and headsets in one process.'
+)
 EPILOG = """\
 examples:
   telepresence                                  the recorded demo person
   telepresence --input 0                        your webcam
   telepresence --input rtsp://host/stream       a network camera
   telepresence --input topic                    images from the topics image, camera_info
+  telepresence --host 0.0.0.0                   headsets and phones on the network may watch
   telepresence --avatar my.zip --size 768       another avatar, larger
   telepresence --duration 20 --report report.json
 
@@ -73,7 +78,8 @@ def arguments(args: list[str] | None = None) -> argparse.Namespace:
     add('--use-sim-time', action='store_true', help='take time from /clock')
     add('--params-file', default='', help='parameters (default: config/telepresence.yaml)')
     add('--log-level', default='info', choices=['debug', 'info', 'warn', 'error'])
-    add('--port', type=int, default=None, help='of the viewer page (8080; 0 = any free)')
+    add('--port', type=int, default=None, help='of the page (8080; 0 = any free)')
+    add('--host', default=None, help='address to listen on; 0.0.0.0 lets others in (127.0.0.1)')
     add('--no-viewer', action='store_true', help='without the web page')
     add('--duration', type=float, default=0.0, help='seconds until it ends by itself; 0 = never')
     add('--report', default='', help='write a JSON report to this file at the end')
@@ -108,7 +114,7 @@ class Telepresence:
         self._started = False
         self._executors: list[tuple[SingleThreadedExecutor, threading.Thread]] = []
         self.camera: CameraNode | None = None
-        self.viewer: ViewerNode | None = None
+        self.xr: XrServerNode | None = None
         wired = options.input != 'topic'
         clip = DEMOS.get(options.input)
 
@@ -144,14 +150,15 @@ class Telepresence:
             )
         )
         if not options.no_viewer:
-            self.viewer = self._add(
-                ViewerNode(
+            self.xr = self._add(
+                XrServerNode(
                     subscribe=False,
                     **self._node_arguments(
                         port=options.port,
-                        width=options.width,
-                        height=options.height,
-                        **suited('viewer'),
+                        host=options.host,
+                        avatar=options.avatar,
+                        engine=options.engine,
+                        **suited('xr_server'),
                     ),
                 )
             )
@@ -184,34 +191,36 @@ class Telepresence:
     def _connect(self) -> None:
         """By reference from node to node, instead of through the middleware."""
 
+        shown = [self.renderer] if self.xr is None else [self.renderer, self.xr]
+
         def track(result: TrackerResult) -> None:
-            self.renderer.accept_face(result.face)
-            self.renderer.accept_pose(result.pose)
+            for node in shown:
+                node.accept_face(result.face)
+                node.accept_pose(result.pose)
 
         if self.camera is not None:
             self.camera.sinks.append(self.tracker.accept)
         self.tracker.sinks.append(track)
-        self.renderer.status_sinks.append(self.reporter.accept)
-        if self.viewer is not None:
-            self.tracker.overlay_sinks.append(self.viewer.sink('camera'))
-            show = self.viewer.sink('avatar')
-            self.renderer.sinks.append(Sink(lambda picture: show.accept(picture.rgb)))
-            self.renderer.status_sinks.append(self.viewer.accept_status)
-            self.viewer.view_sinks.append(self.renderer.accept_view)
+        if self.xr is not None:
+            self.tracker.overlay_sinks.append(self.xr.camera_sink())
+            self.xr.status_sinks.append(self.reporter.accept)
         else:
+            self.renderer.status_sinks.append(self.reporter.accept)
             self.renderer.sinks.append(Sink(lambda picture: None))
 
     def start(self) -> None:
         """Load the avatar, spin all nodes, open the input.
 
-        :raises RuntimeError: if the renderer cannot be configured.
+        :raises RuntimeError: if a node cannot be configured.
         """
         forward_logs(self.renderer)
-        if self.renderer.trigger_configure() != TransitionCallbackReturn.SUCCESS:
-            raise RuntimeError(
-                self.renderer.statistics.error or 'avatar_renderer could not be configured.'
-            )
-        self.renderer.trigger_activate()
+        for node in (self.renderer, self.xr):
+            if node is None:
+                continue
+            if node.trigger_configure() != TransitionCallbackReturn.SUCCESS:
+                name = node.get_name()
+                raise RuntimeError(node.statistics.error or f'{name} could not be configured.')
+            node.trigger_activate()
         for node in self._nodes:
             executor = SingleThreadedExecutor()
             executor.add_node(node)
@@ -226,7 +235,7 @@ class Telepresence:
 
     def close(self) -> None:
         """Stop everything in the order of the data, then write the report."""
-        for node in [self.camera, self.tracker, self.renderer]:
+        for node in [self.camera, self.tracker, self.renderer, self.xr]:
             if node is not None:
                 node.diagnostics.publish()  # the last counts, for the report
         time.sleep(0.2)
@@ -249,6 +258,20 @@ def _spin(executor: SingleThreadedExecutor) -> None:
         executor.spin()
 
 
+def invitation(urls: Sequence[str]) -> str:
+    """What to open where; with a QR code if a headset or phone can reach it."""
+    lines = ['', f'  Open {urls[-1]} in a browser. Ctrl-C ends.']
+    if len(urls) > 1:
+        code = io.StringIO()
+        segno.make(urls[0], error='l').terminal(code, compact=True)
+        lines += [
+            f'  Headsets and phones: {urls[0]}',
+            '  Their browser warns of the certificate once, for this machine has signed it itself.',
+            code.getvalue(),
+        ]
+    return '\n'.join([*lines, ''])
+
+
 def main(args: list[str] | None = None) -> int:
     """Entry point of the executable `telepresence`."""
     argv = sys.argv if args is None else ['telepresence', *args]
@@ -263,8 +286,8 @@ def main(args: list[str] | None = None) -> int:
     try:
         graph = Telepresence(options, ros_args)
         graph.start()
-        if graph.viewer is not None:
-            print(f'\n  Open {graph.viewer.url} in a browser. Ctrl-C ends.\n', flush=True)
+        if graph.xr is not None:
+            print(invitation(graph.xr.urls()), flush=True)
         done.wait(options.duration or None)
     except (ValueError, RuntimeError, OSError, NameValidationException) as error:
         print(f'telepresence: {error}', file=sys.stderr)

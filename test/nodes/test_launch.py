@@ -108,7 +108,7 @@ def test_declares_the_arguments_of_its_table(launch_file):
 
 
 def test_apart_starts_a_process_for_each_node(launch_file):
-    names = ['camera', 'body_tracker', 'avatar_renderer', 'viewer']
+    names = ['camera', 'body_tracker', 'avatar_renderer', 'xr_server']
     assert executables(started(launch_file)) == names
     assert executables(started(launch_file, input='topic')) == names[1:]
     assert executables(started(launch_file, viewer='False')) == names[:3]
@@ -184,7 +184,7 @@ def test_sets_our_transport_profile_unless_the_user_has_one(launch_file, monkeyp
     assert context.environment[variable] == (own or 'config/fastdds_shm.xml')
 
 
-def test_renderer_is_activated_by_itself_only_the_first_time(launch_file):
+def test_nodes_with_an_avatar_are_activated_by_themselves_only_the_first_time(launch_file):
     from launch.actions import RegisterEventHandler
     from launch_ros.event_handlers import OnStateTransition
 
@@ -193,5 +193,6 @@ def test_renderer_is_activated_by_itself_only_the_first_time(launch_file):
         for action in started(launch_file)
         if isinstance(action, RegisterEventHandler)
     ]
-    (transition,) = [h for h in handlers if isinstance(h, OnStateTransition)]
-    assert transition.handle_once
+    transitions = [h for h in handlers if isinstance(h, OnStateTransition)]
+    assert len(transitions) == 2
+    assert all(transition.handle_once for transition in transitions)

@@ -16,13 +16,13 @@ from avatar_ros.nodes.body_tracker import TrackerParameters
 from avatar_ros.nodes.camera import CameraParameters
 from avatar_ros.nodes.parameters import declare, describe, parameter, ros_name
 from avatar_ros.nodes.reporter import ReporterParameters
-from avatar_ros.nodes.viewer import ViewerParameters
+from avatar_ros.nodes.xr_server import XrServerParameters
 
 ALL = {
     'camera': CameraParameters,
     'body_tracker': TrackerParameters,
     'avatar_renderer': RendererParameters,
-    'viewer': ViewerParameters,
+    'xr_server': XrServerParameters,
     'reporter': ReporterParameters,
 }
 

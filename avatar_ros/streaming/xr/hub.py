@@ -32,6 +32,7 @@ _PATIENCE_S = 0.06
 #: A viewer that was left behind stays apart for so long.
 _APART_S = 3.0
 _PIXEL_BURST_S = 0.25
+_STRETCH = 1.6
 
 Send = Callable[[Viewer, bytes], None]
 
@@ -234,9 +235,9 @@ class Hub:
         return Work(stream, members, view_ids, tuple(c.scaled(*size) for c in cameras))
 
     def _size_for(self, stream: Stream, wanted: tuple[int, int]) -> tuple[int, int]:
-        """The size as it is, if the shape has not changed much: a new one is a new encoder."""
+        """The size as it is, unless pixels became far from square: a new one is a new encoder."""
         width, height = stream.size
-        same = height == wanted[1] and abs(width - wanted[0]) <= 0.2 * wanted[0]
+        same = height == wanted[1] and 1 / _STRETCH < width / wanted[0] < _STRETCH
         return stream.size if same else wanted
 
     def finish(

@@ -30,9 +30,9 @@ from avatar_ros.geometry import (
 from avatar_ros.types import FloatArray
 
 #: Room around the avatar as a share of its picture, so that a raised hand finds some.
-_MARGIN = 0.06
-#: The frustum shrinks when the avatar has filled less of it than this ...
-_LOOSE = 0.55
+_MARGIN = 0.08
+#: The frustum shrinks when the avatar has filled less of its width or height than this ...
+_LOOSE = 0.6
 #: ... for so long.
 _PATIENCE_S = 2.0
 #: The avatar may walk so far before the camera turns after it.
@@ -67,7 +67,7 @@ class LockedViewport:
         low, high = points.min(0), points.max(0)
         centre = (low + high) / 2
         if self._aim is None or np.linalg.norm(centre - self._aim) > _WANDER_M:
-            self._aim, self._tangents = centre, None
+            self._aim = centre
         near = np.linalg.norm(points - middle, axis=1).min() < _NEAREST_M
         forward = self._aim - middle
         if near or np.linalg.norm(forward) < _NEAREST_M:
@@ -88,27 +88,25 @@ class LockedViewport:
 
     def _hold(self, needed: FloatArray, now_s: float) -> FloatArray:
         """Left, right, up, down that contain what is needed."""
+        low, high = needed[::2], needed[1::2]
+        span = (high - low) * (1 + 2 * _MARGIN)
         held = self._tangents
         if held is not None:
-            filled = _area(needed) / _area(held)
-            if filled > _LOOSE:
+            held_span = held[1::2] - held[::2]
+            if not (span < _LOOSE * held_span).any():
                 self._loose_since_s = None
             elif self._loose_since_s is None:
                 self._loose_since_s = now_s
             since = self._loose_since_s
-            loose = since is not None and now_s - since > _PATIENCE_S
-            inside = (held[::2] <= needed[::2]).all() and (held[1::2] >= needed[1::2]).all()
-            if inside and not loose:
-                return held
-        margin = _MARGIN * np.array([needed[1] - needed[0], needed[3] - needed[2]])
-        grown = needed + np.repeat(margin, 2) * (-1, 1, -1, 1)
-        self._tangents = np.clip(grown, -_MAX_TANGENT, _MAX_TANGENT)
+            if since is None or now_s - since < _PATIENCE_S:
+                if (held[::2] <= low).all() and (held[1::2] >= high).all():
+                    return held
+                span = np.maximum(span, held_span)
+        middle = (low + high) / 2
+        tangents = np.stack([middle - span / 2, middle + span / 2], 1).ravel()
+        self._tangents = np.clip(tangents, -_MAX_TANGENT, _MAX_TANGENT)
         self._loose_since_s = None
         return self._tangents
-
-
-def _area(tangents: FloatArray) -> float:
-    return float((tangents[1] - tangents[0]) * (tangents[3] - tangents[2]))
 
 
 def _up_beside(forward: FloatArray) -> FloatArray:
