@@ -17,9 +17,11 @@ from rclpy.node import Node
 
 from avatar_ros.machine import machine
 from avatar_ros.msg import AvatarStatus
-from avatar_ros.nodes import qos
+from avatar_ros.nodes import messages, qos
 from avatar_ros.nodes.parameters import declare, parameter
 from avatar_ros.nodes.runtime import run_node
+
+_SAME_RUN_NS = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class ReporterNode(Node):
         """False when the graph never ran: an earlier report is then left alone."""
         self._first_frame_s: float | None = None
         self._start_to_frame_s: float | None = None
+        self._last_stamp_ns = -_SAME_RUN_NS
         self._arrival_s: list[float] = []
         self._age_ms: list[float] = []
         self._first_status: AvatarStatus | None = None
@@ -63,10 +66,20 @@ class ReporterNode(Node):
                 self._start_to_frame_s = seconds_since_process_start()
             if status.repeated or now - self._first_frame_s < self.parameters.warm_up_s:
                 return
+            if not self._is_new(status):
+                return
             self._first_status = self._first_status or status
             self._last_status = status
             self._arrival_s.append(now)
             self._age_ms.append(float(status.pose_age_ms))
+
+    def _is_new(self, status: AvatarStatus) -> bool:
+        """False for a pose that was counted already: two nodes may show the same one."""
+        stamp_ns = messages.ns_from_stamp(status.header.stamp)
+        # Far back in time it is a bag that starts again.
+        old = 0 <= self._last_stamp_ns - stamp_ns < _SAME_RUN_NS
+        self._last_stamp_ns = self._last_stamp_ns if old else stamp_ns
+        return not old
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         with self._lock:

@@ -201,11 +201,11 @@ class Telepresence:
         if self.camera is not None:
             self.camera.sinks.append(self.tracker.accept)
         self.tracker.sinks.append(track)
+        self.renderer.status_sinks.append(self.reporter.accept)
         if self.xr is not None:
             self.tracker.overlay_sinks.append(self.xr.camera_sink())
             self.xr.status_sinks.append(self.reporter.accept)
         else:
-            self.renderer.status_sinks.append(self.reporter.accept)
             self.renderer.sinks.append(Sink(lambda picture: None))
 
     def start(self) -> None:
