@@ -14,7 +14,9 @@ from avatar_ros.streaming.xr.encoder import H264Encoder
 from avatar_ros.streaming.xr.packing import Layers, Packer, depth_range
 from avatar_ros.types import Array
 from benchmarks.metrics import Metric, load, write_results
+from benchmarks.xr_glass import rounds
 from benchmarks.xr_scene import MovingAvatar, stereo_eyes
+from benchmarks.xr_wire import fuzz, mismatches
 
 COMMAND = 'python -m benchmarks.xr'
 SIDE = 464
@@ -92,6 +94,61 @@ def depth_alone(avatar: MovingAvatar) -> list[Metric]:
     ]  # fmt: skip
 
 
+def wire(frames: int, messages: int) -> list[Metric]:
+    """Pictures against their headers, and bad clients."""
+    wrong = mismatches(frames)
+    fuzzed = fuzz(messages)
+    told = f'{fuzzed.sent} random and mutated messages, {fuzzed.turned_away} clients turned away'
+    return [
+        metric('pairing.mismatches', wrong, '', 'lower', f'of {frames} frames through the encoder'),
+        metric('fuzz.grown_mb', fuzzed.grown_mb, 'MB', 'lower', told),
+        metric('fuzz.alive', float(fuzzed.alive), '', 'higher', f'{told}; then an honest one'),
+    ]
+
+
+#: Case -> (kind of server, pages that watch).
+GLASS = {
+    'glass': ('ours', 1),
+    'glass_jpeg': ('ours_jpeg', 1),
+    'glass_mjpeg_q95': ('mjpeg', 1),
+    'glass_aiortc': ('aiortc', 1),
+    'glass_4_clients': ('ours', 4),
+}
+
+
+def glass(count: int) -> list[Metric]:
+    """Glass to glass in headless Chromium, rivals in turn."""
+    found = rounds(GLASS, count)
+    where = f'1280x720 at 30 Hz, headless Chromium, {count} rounds in turn, {load()}'
+    metrics, medians, bytes_, cpu = [], {}, {}, {}
+    for name, results in found.items():
+        late = [np.concatenate(r['latency_ms']) for r in results]
+        late = [x for x in late if x.size]
+        medians[name] = float(np.median([np.median(x) for x in late]))
+        bytes_[name] = float(np.median([r['kb'] for r in results]))
+        cpu[name] = float(np.median([r['cpu'] for r in results]))
+        p95 = float(np.median([np.percentile(x, 95) for x in late]))
+        fps = float(np.median([np.mean(r['fps']) for r in results]))
+        metrics += [
+            metric(f'{name}.p50_ms', medians[name], 'ms', 'lower', where),
+            metric(f'{name}.p95_ms', p95, 'ms', 'lower', where),
+            metric(f'{name}.fps', fps, '1/s', 'higher', f'shown by a client; {where}'),
+        ]
+    spread = [max(r['fps']) / max(min(r['fps']), 1e-3) for r in found['glass_4_clients']]
+    return [
+        *metrics,
+        metric('glass.of_aiortc', medians['glass'] / medians['glass_aiortc'], 'x', 'lower', where),
+        metric('glass.of_mjpeg', medians['glass'] / medians['glass_mjpeg_q95'], 'x', 'lower',
+               where),
+        metric('glass.bytes_of_mjpeg', bytes_['glass'] / bytes_['glass_mjpeg_q95'], 'x', 'lower',
+               f'{where}; ours with alpha and depth'),
+        metric('glass_4_clients.cpu_of_one', cpu['glass_4_clients'] / cpu['glass'], 'x', 'lower',
+               f'CPU time of the server process; {where}'),
+        metric('glass_4_clients.fps_spread', float(np.median(spread)), 'x', 'lower',
+               f'fastest client over slowest; {where}'),
+    ]  # fmt: skip
+
+
 def unpacked(below: Array, near: float, far: float) -> tuple[Array, Array]:
     """Alpha and depth (SIDE, SIDE) of one view from the grey half of the picture."""
     half = SIDE // 2
@@ -118,9 +175,15 @@ def metric(key: str, value: float, unit: str, better: str, conditions: str) -> M
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__)
-    parser.parse_args()
-    avatar = MovingAvatar()
-    write_results('xr', coding(avatar) + depth_alone(avatar))
+    parser.add_argument('--rounds', type=int, default=5, help='of each case in the browser')
+    parser.add_argument('--no-browser', action='store_true', help='what needs no Chromium')
+    parser.add_argument('--short', action='store_true', help='a tenth of frames and messages')
+    args = parser.parse_args()
+    avatar, share = MovingAvatar(), 10 if args.short else 1
+    metrics = [*coding(avatar), *depth_alone(avatar), *wire(10_000 // share, 100_000 // share)]
+    if not args.no_browser:
+        metrics += glass(args.rounds)
+    write_results('xr', metrics)
 
 
 if __name__ == '__main__':
