@@ -1,0 +1,220 @@
+# Copyright 2026 Avatar ROS developers
+# SPDX-License-Identifier: Apache-2.0
+"""The page in headless Chromium against the real server, with an emulated headset (IWER)."""
+
+import base64
+import os
+import shutil
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import wait_for
+from streaming.xr.conftest import PERSON
+
+from avatar_ros.streaming.xr.access import Access
+from avatar_ros.streaming.xr.packing import Layers
+from avatar_ros.streaming.xr.server import XrServer
+
+playwright = pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
+CHROMIUM = shutil.which('chromium') or shutil.which('google-chrome')
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason='Chromium is not installed'),
+]
+IWER = 'iwer@2.5.0'
+#: What each eye is shown: nothing else can tell them apart as surely.
+LEFT_COLOR, RIGHT_COLOR = (0.9, 0.1, 0.1), (0.1, 0.8, 0.1)
+_HEADSET = """
+const device = new IWER.XRDevice(IWER.metaQuest3);
+device.installRuntime({ forceInstall: true });
+device.stereoEnabled = true;
+device.position.set(0, 1.5, 0);
+window.headset = device;
+"""
+
+
+_CAPTURE = """
+window.avatarXr.capture().then(({ width, height, pixels }) => {
+  let text = '';
+  for (let k = 0; k < pixels.length; k += 8192)
+    text += String.fromCharCode(...pixels.subarray(k, k + 8192));
+  return { width, height, pixels: btoa(text) };
+})
+"""
+
+
+class Stage(threading.Thread):
+    """A server whose avatar is a disc, red for the left eye and green for the right one."""
+
+    def __init__(self, port=0):
+        super().__init__(daemon=True)
+        self.server = XrServer(Access('127.0.0.1', 'secret'), port=port, height=160)
+        self.server.start()
+        self._over = threading.Event()
+        self.start()
+
+    def run(self):
+        while not self._over.wait(1 / 30):
+            for work in self.server.hub.work(PERSON, time.monotonic()):
+                colors = [LEFT_COLOR, RIGHT_COLOR][: len(work.cameras)]
+                layers = [flat(c, color) for c, color in zip(work.cameras, colors, strict=True)]
+                self.server.hub.finish(work, layers, 0.0, 1.0, time.monotonic)
+
+    def close(self):
+        self._over.set()
+        self.join()
+        self.server.stop()
+
+
+def flat(camera, color):
+    """A board of this colour that stands where the person does and fills the middle."""
+    height, width = camera.height, camera.width
+    alpha = np.zeros((height, width), np.float32)
+    alpha[height // 8 : -height // 8, width // 8 : -width // 8] = 1
+    colors = np.empty((height, width, 4), np.float32)
+    colors[..., :3] = alpha[..., None] * np.array(color, np.float32)
+    colors[..., 3] = np.linalg.norm(camera.position - PERSON.mean(0))
+    return Layers(colors, alpha)
+
+
+@pytest.fixture
+def stage():
+    stage = Stage()
+    yield stage
+    stage.close()
+
+
+@pytest.fixture(scope='module')
+def browser():
+    with playwright.sync_playwright() as play:
+        browser = play.chromium.launch(
+            executable_path=CHROMIUM, args=['--no-sandbox', '--headless=new']
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope='module')
+def headset_script():
+    """IWER from npm, kept in the user's cache; the package has no use for it but here."""
+    base = Path(os.environ.get('AVATAR_ROS_CACHE', Path.home() / '.cache' / 'avatar_ros'))
+    folder = base / 'iwer'
+    script = folder / 'node_modules/iwer/build/iwer.min.js'
+    if not script.exists():
+        npm = shutil.which('npm')
+        if npm is None:
+            pytest.skip('npm is not installed, which would fetch IWER')
+        command = [npm, 'install', '--no-audit', '--no-fund', '--prefix', str(folder), IWER]
+        if subprocess.run(command, capture_output=True, timeout=120).returncode:
+            pytest.skip(f'npm could not install {IWER}')
+    return script.read_text() + _HEADSET
+
+
+@pytest.fixture
+def page(browser, stage):
+    context = browser.new_context(viewport={'width': 600, 'height': 400})
+    page = context.new_page()
+    page.problems = []
+    page.on('pageerror', lambda error: page.problems.append(str(error)))
+    yield page
+    context.close()
+    assert page.problems == []
+
+
+def ask(page, script):
+    return page.evaluate(f'window.avatarXr.{script}')
+
+
+def wait_shown(page, more=3, timeout=20):
+    """Until some more frames were drawn."""
+    before = ask(page, 'framesShown')
+    assert wait_for(lambda: ask(page, 'framesShown') >= before + more, timeout), ask(page, 'errors')
+
+
+def canvas(page):
+    """What is drawn next, (H, W, 4), top row first."""
+    shot = page.evaluate(_CAPTURE)
+    pixels = np.frombuffer(base64.b64decode(shot['pixels']), np.uint8)
+    return pixels.reshape(shot['height'], shot['width'], 4)[::-1]
+
+
+def share(pixels, color):
+    """How much of the picture has about this colour."""
+    distance = np.abs(pixels[..., :3].astype(float) / 255 - np.array(color)).max(-1)
+    return float((distance < 0.2).mean())
+
+
+def test_desktop_shows_the_avatar_and_drags_round_it(page, stage):
+    page.goto(stage.server.url())
+    wait_shown(page)
+    assert ask(page, 'lane') == 'h264'
+    assert share(canvas(page), LEFT_COLOR) > 0.05
+    before = ask(page, 'eyes[0].position')
+    page.mouse.move(300, 200)
+    page.mouse.down()
+    page.mouse.move(420, 200, steps=4)
+    page.mouse.up()
+    wait_shown(page)
+    assert np.linalg.norm(np.subtract(ask(page, 'eyes[0].position'), before)) > 0.1
+    assert 'token' not in page.url
+
+
+def test_browser_without_webcodecs_gets_jpeg_and_is_told(page, stage):
+    page.add_init_script('delete window.VideoDecoder;')
+    page.goto(stage.server.url())
+    wait_shown(page)
+    assert ask(page, 'lane') == 'jpeg'
+    assert share(canvas(page), LEFT_COLOR) > 0.05
+    assert 'JPEG' in page.inner_text('body')
+
+
+@pytest.mark.parametrize('mode', ['vr', 'ar'])
+def test_headset_session_shows_each_eye_its_own_picture(page, stage, headset_script, mode):
+    page.add_init_script(headset_script)
+    page.goto(stage.server.url())
+    wait_shown(page)
+    page.click(f'#enter-{mode}')
+    assert wait_for(lambda: ask(page, 'mode') == mode)
+    wait_shown(page)
+    eyes = ask(page, 'eyes')
+    assert len(eyes) == 2
+    assert eyes[0]['position'][0] < eyes[1]['position'][0]
+    pixels = canvas(page)
+    left, right = np.split(pixels, 2, axis=1)
+    assert share(left, LEFT_COLOR) > 0.02
+    assert share(right, RIGHT_COLOR) > 0.02
+    assert share(left, RIGHT_COLOR) == share(right, LEFT_COLOR) == 0
+    # The viewer walks: the eyes that are sent follow.
+    page.evaluate('headset.position.set(0.3, 1.4, 0.1)')
+    assert wait_for(lambda: abs(ask(page, 'eyes')[0]['position'][1] - 1.4) < 0.05)
+    page.evaluate('window.avatarXr.xr.end()')
+    assert wait_for(lambda: ask(page, 'mode') == 'desktop')
+    wait_shown(page)
+    assert len(ask(page, 'eyes')) == 1
+
+
+def test_page_comes_back_when_the_server_does(page, stage):
+    page.goto(stage.server.url())
+    wait_shown(page)
+    port = stage.server.port
+    stage.close()
+    assert wait_for(lambda: ask(page, 'state') == 'reconnecting')
+    assert 'does not answer' in page.inner_text('body')
+    again = Stage(port)
+    try:
+        wait_shown(page, timeout=30)
+        assert ask(page, 'state') == 'live'
+    finally:
+        again.close()
+
+
+def test_every_frame_is_drawn_once_and_in_order(page, stage):
+    page.goto(stage.server.url())
+    wait_shown(page, 30, timeout=40)
+    frames = [frame for frame, _, _ in ask(page, 'shown')]
+    assert frames == sorted(set(frames))
+    assert ask(page, 'decodeErrors') == ask(page, 'badMessages') == 0
