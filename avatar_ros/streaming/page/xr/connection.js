@@ -1,0 +1,196 @@
+// Copyright 2026 Avatar ROS developers
+// SPDX-License-Identifier: Apache-2.0
+import {
+  ProtocolError, packAck, packBye, packEyes, packHello, packKey, packLane, parseBinary, parseText,
+} from './protocol.js';
+
+const BACKOFF_MS = [500, 8000];
+const STEADY_MS = 5000; // a connection that lived so long was a good one
+const KEY_EVERY_MS = 500;
+const MAX_BUFFERED_BYTES = 2000; // eyes that cannot leave are old when they do
+const PING_EVERY_MS = 1000;
+const FIRST_PINGS_EVERY_MS = 200;
+const CLOCK_SAMPLES = 16;
+
+/**
+ * Relates the server's clock to ours. Of the recent answers the fastest is believed: what makes
+ * an answer slow rarely makes both ways slow alike.
+ */
+export class Clock {
+  constructor() {
+    this.samples = [];
+  }
+
+  add(tClient, tServer, now) {
+    const roundTrip = now - tClient;
+    if (!(roundTrip >= 0 && roundTrip < 60000)) return;
+    this.samples.push({ roundTrip, offset: tServer - (tClient + now) / 2 });
+    if (this.samples.length > CLOCK_SAMPLES) this.samples.shift();
+  }
+
+  get best() {
+    return this.samples.reduce((a, b) => (b.roundTrip < a.roundTrip ? b : a), { roundTrip: Infinity, offset: NaN });
+  }
+
+  /** Server's clock in ms minus ours; NaN until the first answer. */
+  get offset() {
+    return this.best.offset;
+  }
+
+  /** Ms of the newest answer, NaN until the first. */
+  get roundTrip() {
+    return this.samples.at(-1)?.roundTrip ?? NaN;
+  }
+}
+
+/**
+ * The socket: says hello, comes back when it is lost, keeps the clock, sends eyes and acks.
+ *
+ * `on` has `state(name, detail)` with connecting, live, reconnecting, refused; `welcome(message)`,
+ * `lane(lane)`, `numbers(message)`, `frame(frame)`, `camera(jpeg)`, `bad(error)`.
+ */
+export class Connection {
+  constructor(url, hello, on) {
+    this.url = url;
+    this.hello = hello; // () => what packHello takes, as it is at that moment
+    this.on = on;
+    this.clock = new Clock();
+    this.socket = null;
+    this.wanted = false;
+    this.wait = BACKOFF_MS[0];
+    this.viewId = 0;
+    this.forget();
+  }
+
+  forget() {
+    this.welcomed = false;
+    this.ackHeld = 0;
+    this.holdAcks = false;
+    this.lastPing = -Infinity;
+    this.lastKey = -Infinity;
+    this.pings = 0;
+    this.clock.samples.length = 0; // another server has another clock
+  }
+
+  open() {
+    if (this.socket) return;
+    this.wanted = true;
+    clearTimeout(this.timer);
+    this.forget();
+    const socket = new WebSocket(this.url);
+    socket.binaryType = 'arraybuffer';
+    this.socket = socket;
+    let openedAt = NaN;
+    let why = '';
+    socket.onopen = () => {
+      openedAt = performance.now();
+      socket.send(packHello(this.hello()));
+    };
+    socket.onmessage = ({ data }) => {
+      try {
+        why = this.receive(data) ?? why;
+      } catch (error) {
+        if (!(error instanceof ProtocolError)) throw error;
+        this.on.bad(error);
+      }
+    };
+    socket.onclose = event => {
+      this.socket = null;
+      this.welcomed = false;
+      const refused = why || (event.code === 1008 && (event.reason || 'The server closed the connection (1008).'));
+      if (performance.now() - openedAt > STEADY_MS && !refused) this.wait = BACKOFF_MS[0];
+      if (!this.wanted) return;
+      this.on.state(refused ? 'refused' : 'reconnecting', refused || '');
+      this.timer = setTimeout(() => this.open(), this.wait * (0.75 + Math.random() / 2));
+      this.wait = Math.min(this.wait * 2, BACKOFF_MS[1]);
+    };
+    if (this.wait === BACKOFF_MS[0]) this.on.state('connecting', '');
+  }
+
+  close() {
+    this.wanted = false;
+    clearTimeout(this.timer);
+    this.send(packBye());
+    this.socket?.close();
+  }
+
+  /** Returns the server's parting words if the message holds them. */
+  receive(data) {
+    if (typeof data === 'string') {
+      const message = parseText(data);
+      if (message.type === 'error') return String(message.message ?? '').slice(0, 500);
+      if (message.type === 'welcome') {
+        this.welcomed = true;
+        this.on.state('live', '');
+        this.on.welcome(message);
+      }
+      if (message.type === 'lane') this.on.lane(message.lane);
+      if (message.type === 'numbers') this.on.numbers(message);
+      return undefined;
+    }
+    const message = parseBinary(data);
+    if (message.kind === 'pong') this.clock.add(message.tClient, message.tServer, performance.now());
+    if (message.kind === 'frame') this.on.frame(message);
+    if (message.kind === 'camera') this.on.camera(message.jpeg);
+    return undefined;
+  }
+
+  send(data) {
+    if (this.socket?.readyState !== WebSocket.OPEN) return false;
+    this.socket.send(data);
+    return true;
+  }
+
+  sayHello() {
+    this.send(packHello(this.hello()));
+  }
+
+  /**
+   * @param {{tClient: number, tDisplay: number, newestFrameId: number, framesShown: number,
+   *   eyes: object[]}} view
+   * @returns {number} its view_id, or 0 if it was not sent
+   */
+  sendEyes(view) {
+    if (!this.welcomed || this.socket.bufferedAmount > MAX_BUFFERED_BYTES) return 0;
+    const now = performance.now();
+    const ping = now - this.lastPing > (this.pings < 8 ? FIRST_PINGS_EVERY_MS : PING_EVERY_MS);
+    const viewId = (this.viewId % 0xffffffff) + 1; // 0 is left for "none"
+    let message;
+    try {
+      message = packEyes({ ...view, viewId, ping });
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.on.bad(error);
+      return 0;
+    }
+    if (!this.send(message)) return 0;
+    this.viewId = viewId;
+    if (ping) {
+      this.lastPing = now;
+      this.pings++;
+    }
+    return viewId;
+  }
+
+  /** While acks are held the server stops after its window: nobody looks. */
+  ack(frameId) {
+    if (this.holdAcks) this.ackHeld = frameId;
+    else this.send(packAck(frameId));
+  }
+
+  pause(paused) {
+    this.holdAcks = paused;
+    if (!paused && this.ackHeld) this.send(packAck(this.ackHeld));
+    if (!paused) this.ackHeld = 0;
+  }
+
+  askForKey() {
+    const now = performance.now();
+    if (now - this.lastKey < KEY_EVERY_MS) return;
+    if (this.send(packKey())) this.lastKey = now;
+  }
+
+  chooseLane(lane) {
+    this.send(packLane(lane));
+  }
+}

@@ -1,0 +1,45 @@
+// Copyright 2026 Avatar ROS developers
+// SPDX-License-Identifier: Apache-2.0
+import { AvatarMesh } from './avatar_mesh.js';
+import { Floor } from './floor.js';
+import { product } from './matrices.js';
+
+const BACKGROUND = [0.078, 0.086, 0.102]; // the page's own
+
+/** Everything that is drawn, on a canvas or in a headset. */
+export class Scene {
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.gl = canvas.getContext('webgl2', { alpha: true, antialias: false, xrCompatible: false });
+    if (!this.gl) throw new Error('no WebGL2');
+    this.make();
+    canvas.addEventListener('webglcontextlost', event => event.preventDefault());
+    canvas.addEventListener('webglcontextrestored', () => this.make());
+  }
+
+  make() {
+    this.mesh = new AvatarMesh(this.gl);
+    this.floor = new Floor(this.gl);
+  }
+
+  /** Start a picture in the bound framebuffer. */
+  clear(background) {
+    const { gl } = this;
+    gl.disable(gl.SCISSOR_TEST);
+    gl.depthMask(true);
+    gl.clearColor(...(background ? [...BACKGROUND, 1] : [0, 0, 0, 0]));
+    gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
+  }
+
+  /**
+   * What one eye sees.
+   * @param {{x: number, y: number, width: number, height: number}} viewport pixels
+   * @param {Float32Array} eyeFromScene with the placement in it
+   */
+  drawEye({ index, viewport, projection, eyeFromScene, focalPx, scale = 1, background }) {
+    const { gl } = this;
+    gl.viewport(viewport.x, viewport.y, viewport.width, viewport.height);
+    if (background) this.floor.draw(product(projection, eyeFromScene));
+    this.mesh.draw(index, projection, eyeFromScene, focalPx, scale);
+  }
+}
