@@ -5,6 +5,7 @@ import { aboutRight, aboutUp, multiplyQuaternions, rotate, wrapAngle } from './m
 const FOV_Y = (40 * Math.PI) / 180;
 const ELEVATION = [(-30 * Math.PI) / 180, (85 * Math.PI) / 180];
 const FRONT = { azimuth: 0, elevation: (5 * Math.PI) / 180 };
+const LIFT = 0.07; // of half the picture
 const LOWEST_M = 0.05; // the eye stays above the floor
 const KEY_STEP = { turn: 0.09, zoom: 1.1 };
 
@@ -74,7 +75,7 @@ export class OrbitView {
   /** From the eye to the target, metres. */
   get distance() {
     const narrow = Math.min(FOV_Y, 2 * Math.atan(Math.tan(FOV_Y / 2) * this.aspect * 1.5));
-    return this.radius / Math.sin(narrow / 2) / this.zoom;
+    return (1.08 * this.radius) / Math.sin(narrow / 2) / this.zoom;
   }
 
   get orientation() {
@@ -88,7 +89,9 @@ export class OrbitView {
     position[1] = Math.max(position[1], LOWEST_M);
     const up = Math.tan(FOV_Y / 2);
     const right = up * this.aspect;
-    return { position, orientation: this.orientation, tangents: [-right, right, -up, up] };
+    // Shifted as a view camera's lens is: the buttons below take room from the feet.
+    const [down, top] = [-up * (1 + LIFT), up * (1 - LIFT)];
+    return { position, orientation: this.orientation, tangents: [-right, right, down, top] };
   }
 
   /** Mouse, touch, wheel and keys on the element. */
