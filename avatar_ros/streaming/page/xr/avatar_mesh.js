@@ -114,7 +114,7 @@ void main() {
       nearest = min(nearest, depth);
       farthest = max(farthest, depth);
     }
-    if (farthest - nearest > 0.06) discard; // between a hand and the body behind it is nothing
+    if (farthest - nearest > 0.1) discard; // between a hand and the body behind it is nothing
   }
   if (alpha < 0.02) discard;
   shown = vec4(colour, alpha);

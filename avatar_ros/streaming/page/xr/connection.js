@@ -6,6 +6,8 @@ import {
 
 const BACKOFF_MS = [500, 8000];
 const STEADY_MS = 5000; // a connection that lived so long was a good one
+const SILENCE_MS = 5000;
+const CONNECT_MS = 10000;
 const KEY_EVERY_MS = 500;
 const MAX_BUFFERED_BYTES = 2000; // eyes that cannot leave are old when they do
 const PING_EVERY_MS = 1000;
@@ -56,7 +58,6 @@ export class Connection {
     this.on = on;
     this.clock = new Clock();
     this.socket = null;
-    this.wanted = false;
     this.wait = BACKOFF_MS[0];
     this.viewId = 0;
     this.forget();
@@ -74,51 +75,67 @@ export class Connection {
 
   open() {
     if (this.socket) return;
-    this.wanted = true;
-    clearTimeout(this.timer);
     this.forget();
     const socket = new WebSocket(this.url);
     socket.binaryType = 'arraybuffer';
     this.socket = socket;
-    let openedAt = NaN;
-    let why = '';
+    this.openedAt = this.heardAt = performance.now();
+    this.partingWords = '';
     socket.onopen = () => {
-      openedAt = performance.now();
+      this.heardAt = performance.now();
       socket.send(packHello(this.hello()));
     };
     socket.onmessage = ({ data }) => {
+      this.heardAt = performance.now();
       try {
-        why = this.receive(data) ?? why;
+        this.receive(data);
       } catch (error) {
         if (!(error instanceof ProtocolError)) throw error;
         this.on.bad(error);
       }
     };
-    socket.onclose = event => {
-      this.socket = null;
-      this.welcomed = false;
-      const refused = why || (event.code === 1008 && (event.reason || 'The server closed the connection (1008).'));
-      if (performance.now() - openedAt > STEADY_MS && !refused) this.wait = BACKOFF_MS[0];
-      if (!this.wanted) return;
-      this.on.state(refused ? 'refused' : 'reconnecting', refused || '');
-      this.timer = setTimeout(() => this.open(), this.wait * (0.75 + Math.random() / 2));
-      this.wait = Math.min(this.wait * 2, BACKOFF_MS[1]);
-    };
+    socket.onclose = event => this.lost(event.code === 1008 ? event.reason || 'it closed the connection (1008).' : '');
+    clearInterval(this.timer);
+    this.timer = setInterval(() => this.watch(), 500);
     if (this.wait === BACKOFF_MS[0]) this.on.state('connecting', '');
   }
 
-  close() {
-    this.wanted = false;
-    clearTimeout(this.timer);
-    this.send(packBye());
-    this.socket?.close();
+  /** A network that went away closes nothing; a server that lives says something every second. */
+  watch() {
+    const silent = performance.now() - this.heardAt;
+    if (silent > (this.welcomed ? SILENCE_MS : CONNECT_MS)) this.lost('');
   }
 
-  /** Returns the server's parting words if the message holds them. */
+  /** Let go of the socket and of its late events. */
+  drop() {
+    clearInterval(this.timer);
+    const { socket } = this;
+    this.socket = null;
+    this.welcomed = false;
+    if (!socket) return;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.close();
+  }
+
+  lost(reason) {
+    const refused = this.partingWords || reason;
+    // Only a connection that worked for a while makes the next try a quick one.
+    if (this.welcomed && performance.now() - this.openedAt > STEADY_MS) this.wait = BACKOFF_MS[0];
+    this.drop();
+    this.on.state(refused ? 'refused' : 'reconnecting', refused);
+    this.timer = setTimeout(() => this.open(), this.wait * (0.75 + Math.random() / 2));
+    this.wait = Math.min(this.wait * 2, BACKOFF_MS[1]);
+  }
+
+  close() {
+    this.send(packBye());
+    this.drop();
+  }
+
   receive(data) {
     if (typeof data === 'string') {
       const message = parseText(data);
-      if (message.type === 'error') return String(message.message ?? '').slice(0, 500);
+      if (message.type === 'error') this.partingWords = String(message.message ?? 'it gave no reason.').slice(0, 500);
       if (message.type === 'welcome') {
         this.welcomed = true;
         this.on.state('live', '');
@@ -126,13 +143,12 @@ export class Connection {
       }
       if (message.type === 'lane') this.on.lane(message.lane);
       if (message.type === 'numbers') this.on.numbers(message);
-      return undefined;
+      return;
     }
     const message = parseBinary(data);
     if (message.kind === 'pong') this.clock.add(message.tClient, message.tServer, performance.now());
     if (message.kind === 'frame') this.on.frame(message);
     if (message.kind === 'camera') this.on.camera(message.jpeg);
-    return undefined;
   }
 
   send(data) {

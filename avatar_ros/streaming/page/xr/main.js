@@ -15,6 +15,7 @@ const FASTEST_MS = 1000 / 90 - 1;
 const REMEMBERED = 4096;
 const LATENCY_GUESS_MS = 50;
 const MAX_PIXEL_RATIO = 2;
+const BROKEN_TOO_OFTEN = 6;
 
 /**
  * For tests and benchmarks, nothing here depends on it: counters, what was shown and when.
@@ -51,6 +52,7 @@ class Page {
     this.askedAt = new Map(); // view_id -> t_client of eyes that no frame has answered yet
     this.xr = null;
     this.drawnVersion = -1;
+    this.brokenInARow = 0;
     this.lastSent = { time: -Infinity, version: -1, shown: -1 };
     this.bytes = { count: 0, since: performance.now() };
     this.captures = [];
@@ -73,10 +75,11 @@ class Page {
     this.lanes = await supportedLanes();
     this.decoder = new Decoder(new URL('decode_worker.js', import.meta.url), {
       settled: (frameId, decoded) => {
-        if (!decoded) tests.framesSkipped++;
+        if (decoded) this.brokenInARow = 0;
+        else tests.framesSkipped++;
         this.connection.ack(frameId);
       },
-      broken: () => this.connection.askForKey(),
+      broken: () => this.recover(),
       bad: message => this.countBad('decodeErrors', message),
     });
     this.connect();
@@ -130,7 +133,7 @@ class Page {
     }[name], lost);
     this.overlay.note('server', {
       reconnecting: 'The server does not answer. Trying again.',
-      refused: `${detail} Trying again.`,
+      refused: `The server refuses: ${detail} Trying again.`,
     }[name] ?? '', true);
     document.body.classList.toggle('stale', lost);
   }
@@ -153,6 +156,19 @@ class Page {
     tests[counter]++;
     tests.errors.push(message);
     if (tests.errors.length > 50) tests.errors.shift();
+  }
+
+  /** After an error of the decoder: a key frame, and if keys do not help, another codec. */
+  recover() {
+    this.brokenInARow++;
+    if (this.brokenInARow < BROKEN_TOO_OFTEN) {
+      this.connection.askForKey();
+      return;
+    }
+    this.brokenInARow = 0;
+    this.lanes = ['jpeg']; // for the next hello too
+    this.connection.chooseLane('jpeg');
+    this.overlay.note('codec', 'The H.264 decoder of this browser fails. Pictures come as JPEG, which needs a faster network.');
   }
 
   pauseIfHidden() {
@@ -215,6 +231,9 @@ class Page {
     const { frame, picture } = newest;
     try {
       this.scene.mesh.setFrame(frame, picture);
+    } catch (error) { // a picture that the graphics card does not take
+      this.countBad('decodeErrors', error.message);
+      return false;
     } finally {
       picture.close();
     }
