@@ -83,9 +83,7 @@ float lumaAsAlpha(vec2 at) {
 }
 
 // How much the mesh is stretched here: 1 as rendered, 0 a thread drawn across a gap.
-float stretch() {
-  vec2 px = uv * colourRect.zw;
-  vec2 dx = dFdx(px), dy = dFdy(px);
+float stretch(vec2 dx, vec2 dy) {
   float sum = dot(dx, dx) + dot(dy, dy);
   float area = abs(dx.x * dy.y - dx.y * dy.x);
   float longest = 0.5 * (sum + sqrt(max(sum * sum - 4.0 * area * area, 0.0)));
@@ -95,18 +93,19 @@ float stretch() {
 }
 
 void main() {
-  float squeezed = stretch(); // before any discard: it needs its neighbours
+  vec2 px = uv * colourRect.zw;
+  vec2 dx = dFdx(px), dy = dFdy(px); // before any discard: they need their neighbours
   float alpha = greyIn(alphaRect, uv);
   // What is left of the codec's noise in the empty and in the solid.
   alpha = clamp((alpha - 0.02) / 0.96, 0.0, 1.0);
-  vec3 colour = colourAt(colourRect.xy + uv * colourRect.zw);
   if (alpha <= 0.0) discard;
+  vec3 colour = colourAt(colourRect.xy + px);
   if (alpha < 1.0) {
     float sharp = alpha * (dot(colour, LUMA) + FLOOR) / (lumaAsAlpha(uv) + FLOOR);
     // Premultiplied colours cannot exceed alpha.
     alpha = clamp(max(sharp, max(colour.r, max(colour.g, colour.b))), 0.0, 1.0);
   }
-  if (squeezed < 0.25) {
+  if (stretch(dx, dy) < 0.25) {
     float nearest = 1e9, farthest = 0.0;
     for (int i = 0; i < 4; i++) {
       vec2 way = i == 0 ? vec2(1, 0) : i == 1 ? vec2(-1, 0) : i == 2 ? vec2(0, 1) : vec2(0, -1);
