@@ -76,7 +76,7 @@ export class Overlay {
     }));
   }
 
-  /** @param {Record<string, number|string>} values ids of the table's cells */
+  /** @param {Record<string, [number, string, number]>} values cell's id -> value, unit, digits */
   numbers(values) {
     if (this.element('numbers').hidden) return;
     for (const [id, [value, unit, digits]] of Object.entries(values)) {

@@ -24,8 +24,9 @@ export async function immersiveModes() {
  * Select puts the avatar before the viewer. One squeezing hand carries it over the floor and
  * turns it; two also scale it.
  *
- * `on` has `frame(drawn)` with `{eyes, views, clear}`, called inside the XR frame with its
- * framebuffer bound, and `ended()`.
+ * `on` has `ended()`, and `frame(drawn)`, called inside the XR frame with its framebuffer bound:
+ * `{views, eyes, placement, background, framebufferHeight}`; views are in room axes, for drawing,
+ * eyes in scene axes, for sending, both left first.
  */
 export class XrSession {
   /** Must be called in a click. @param {'vr'|'ar'} mode */
