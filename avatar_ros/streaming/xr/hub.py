@@ -259,6 +259,8 @@ class Hub:
         encode_ms = (clock() - start) * 1e3
         times = FrameTimes(t_sample_ms, render_ms, encode_ms)
         eyes = eyes_of_cameras(work.cameras)
+        with self._lock:
+            stream.rate.carried(clock(), len(picture.data))
         for viewer, view_id in zip(work.members, work.view_ids, strict=True):
             self._deliver(viewer, stream, view_id, picture, times, (near, far), eyes, clock())
         return encode_ms

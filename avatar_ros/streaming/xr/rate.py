@@ -39,6 +39,7 @@ class RateControl:
         self.rung = 0
         self._trips: deque[tuple[float, float]] = deque()
         self._frames: deque[tuple[float, bool]] = deque()
+        self._sizes: deque[tuple[float, int]] = deque()
         self._best_ms = np.inf
         self._changed_s = -np.inf
         self._good_since_s = -np.inf
@@ -59,9 +60,13 @@ class RateControl:
         """There was a frame; it was sent, or left out for want of room."""
         self._frames.append((now_s, sent))
 
+    def carried(self, now_s: float, size: int) -> None:
+        """A frame of so many bytes went out."""
+        self._sizes.append((now_s, size))
+
     def decide(self, now_s: float) -> bool:
         """Choose the rung; True if it changed."""
-        for queue in (self._trips, self._frames):
+        for queue in (self._trips, self._frames, self._sizes):
             while queue and now_s - queue[0][0] > _JUDGED_S:
                 queue.popleft()
         if now_s - self._changed_s < _JUDGED_S or len(self._frames) < 5:
@@ -71,7 +76,7 @@ class RateControl:
         waits = bool(trips) and float(np.median(trips)) > self._best_ms + _WAITING_MS
         if waits or skipped > _SKIPPED:
             self._good_since_s = np.inf
-            if self.rung == len(LADDER) - 1:
+            if self.rung == len(LADDER) - 1 or not self._would_help():
                 return False
             # A rung that failed soon after it was tried is tried again later and later.
             soon = self._climbed and now_s - self._changed_s < 2 * _PROBE_S
@@ -83,9 +88,14 @@ class RateControl:
             return self._change(now_s, self.rung - 1)
         return False
 
+    def _would_help(self) -> bool:
+        """False for a client that is slow by itself: fewer bits would only look worse."""
+        bits = 8 * sum(size for _, size in self._sizes) / _JUDGED_S
+        return bits > 0.5 * LADDER[self.rung + 1].bit_rate
+
     def _change(self, now_s: float, rung: int) -> bool:
         self._climbed = rung < self.rung
         self.rung, self._changed_s, self._good_since_s = rung, now_s, np.inf
-        self._trips.clear()
-        self._frames.clear()
+        for queue in (self._trips, self._frames, self._sizes):
+            queue.clear()
         return True

@@ -43,6 +43,8 @@ _TYPES = {
 _HELLO_S = 5.0
 _CAMERA_S = 0.2
 _BOUNDARY = 'frame'
+#: Radius of the sphere that fills the page's first view, per metre of distance (40 degrees high).
+_SPHERE = 0.317
 
 
 @dataclass(eq=False)
@@ -83,7 +85,7 @@ class XrServer:
         """What was turned away, by reason."""
         self._tls, self._max_clients, self._on_eyes = tls, max_clients, on_eyes
         self._connections: dict[Viewer, _Connection] = {}
-        self._centre, self._radius_m = np.array([0.0, 0.0, 0.95]), 1.1
+        self._centre = np.zeros(3)
         self._age_ms = 0.0
         self._graph: dict[str, object] = {}
         self._camera: bytes | None = None
@@ -153,8 +155,7 @@ class XrServer:
 
     def tell(self, points: FloatArray, age_ms: float) -> None:
         """Where the avatar is (n, 3), stage frame, and how old its pose was when it was drawn."""
-        low, high = points.min(0), points.max(0)
-        self._centre, self._radius_m = (low + high) / 2, float(np.linalg.norm(high - low)) / 2
+        self._centre = (points.min(0) + points.max(0)) / 2
         self._age_ms = age_ms
 
     def tell_graph(self, summary: Mapping[str, object]) -> None:
@@ -288,13 +289,18 @@ class XrServer:
             protocol.text(
                 'welcome', version=protocol.VERSION, client_id=viewer.id, lane=viewer.lane,
                 fps=self.fps, window=WINDOW, avatar=self.avatar,
-                center=in_scene(self._centre).tolist(), radius=self._radius_m,
-                distance=self._first_view[0], look_height=self._first_view[1],
+                center=in_scene(self._first_middle()).tolist(),
+                radius=self._first_view[0] * _SPHERE,
             )
         )  # fmt: skip
         self._connections[viewer] = _Connection(viewer, socket, asyncio.Queue())
         self.hub.join(viewer)
         return viewer
+
+    def _first_middle(self) -> FloatArray:
+        """Where a desktop looks at first, stage frame."""
+        x, y, _ = self._centre
+        return np.array([x, y, self._first_view[1]])
 
     async def _dismiss(self, socket: web.WebSocketResponse, reason: str) -> None:
         self.refused[reason[:60]] += 1

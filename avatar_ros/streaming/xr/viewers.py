@@ -114,6 +114,7 @@ class Viewer:
         """The next frame should stand alone; too many such wishes are left out."""
         if self._keys.take(now_s):
             self.wants_key = True
+            self.in_flight.clear()  # it cannot decode them, and need not acknowledge them
 
     # -- what it gets ------------------------------------------------------------------------
 

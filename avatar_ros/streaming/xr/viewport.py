@@ -104,7 +104,10 @@ class LockedViewport:
                 span = np.maximum(span, held_span)
         middle = (low + high) / 2
         tangents = np.stack([middle - span / 2, middle + span / 2], 1).ravel()
-        self._tangents = np.clip(tangents, -_MAX_TANGENT, _MAX_TANGENT)
+        # The optical axis stays inside: what clients may rely on.
+        axis = 0.01 * np.array([-1, 1, -1, 1])
+        kept = np.where(axis < 0, np.minimum(tangents, axis), np.maximum(tangents, axis))
+        self._tangents = np.clip(kept, -_MAX_TANGENT, _MAX_TANGENT)
         self._loose_since_s = None
         return self._tangents
 

@@ -217,11 +217,12 @@ def test_rate_stays_on_the_ladder(history):
 def test_rate_falls_on_a_bad_link_and_rises_on_a_good_one():
     rate, now = RateControl(), 0.0
 
-    def live(seconds, sent, trip):
+    def live(seconds, sent, trip, kilobytes=20):
         nonlocal now
         for _ in range(round(seconds * 30)):
             now += FRAME_S
             rate.offered(now, sent)
+            rate.carried(now, kilobytes * 1000)
             rate.acknowledged(now, trip)
             rate.decide(now)
         return rate.rung
@@ -230,3 +231,16 @@ def test_rate_falls_on_a_bad_link_and_rises_on_a_good_one():
     assert live(3, True, 150.0) > 0
     assert live(30, True, 20.0) == 0
     assert live(2, False, 20.0) > 0
+
+
+def test_a_client_that_is_slow_by_itself_keeps_its_quality():
+    rate = RateControl()
+    for k in range(150):
+        now = k * FRAME_S
+        drawn = k % 10 == 0  # three frames a second
+        rate.offered(now, drawn)
+        if drawn:
+            rate.carried(now, 20_000)
+            rate.acknowledged(now, 400.0)
+        rate.decide(now)
+    assert rate.rung == 0

@@ -112,7 +112,10 @@ class Page {
         this.setLane(message.lane);
       },
       lane: lane => this.setLane(lane),
-      numbers: message => (this.serverNumbers = message),
+      numbers: message => {
+        this.serverNumbers = message;
+        this.overlay.graph(message);
+      },
       frame: frame => {
         tests.framesReceived++;
         tests.bytesReceived += frame.bytes;

@@ -84,6 +84,24 @@ export class Overlay {
     }
   }
 
+  /**
+   * How the nodes behind the server do.
+   * @param {{stages?: Record<string, Record<string, number[]>>, problems?: string[], tracking?: string}} graph
+   *   stages: node -> stage -> [p50, p95] ms
+   */
+  graph({ stages = {}, problems = [], tracking = '' }) {
+    this.note('graph', problems.join(' '), true);
+    if (this.element('numbers').hidden) return;
+    this.text('tracking', tracking || '–');
+    const rows = Object.entries(stages).flatMap(([node, times]) =>
+      Object.entries(times).map(([stage, [p50, p95]]) => [`${node} ${stage}`, `${p50.toFixed(1)} · ${p95.toFixed(1)} ms`]));
+    this.element('stages').replaceChildren(...rows.map(cells => {
+      const row = document.createElement('tr');
+      row.append(...cells.map((text, k) => Object.assign(document.createElement(k ? 'td' : 'th'), { textContent: text })));
+      return row;
+    }));
+  }
+
   lane(lane) {
     this.text('lane', LANE_NAMES[lane] ?? '–');
   }
