@@ -4,8 +4,9 @@ import { makeProgram } from './gl.js';
 import { fromPose, product } from './matrices.js';
 import { regions, viewOfEye } from './protocol.js';
 
-const CELL_PX = 4; // one vertex every so many pixels of colour, two of depth
+const CELL_PX = 8; // one vertex every so many pixels of colour, two of depth
 const MAX_CELLS = 60000;
+const RESTART = 0xffffffff; // ends a strip, always on in WebGL2
 
 /**
  * Each vertex is a point of the picture put where its depth says, so that an eye that stands
@@ -160,15 +161,18 @@ export class AvatarMesh {
     const rows = Math.max(2, Math.round(height / cell));
     if (columns === this.cells[0] && rows === this.cells[1]) return;
     this.cells = [columns, rows];
-    const indices = new Uint32Array(columns * rows * 6);
+    // One strip a row: a software rasteriser computes every index anew, so few of them matter.
+    const indices = new Uint32Array(rows * (2 * columns + 3));
     let k = 0;
     for (let row = 0; row < rows; row++) {
-      for (let column = 0; column < columns; column++) {
-        const a = row * (columns + 1) + column; // top left; b right of it, c and d below
-        const [b, c, d] = [a + 1, a + columns + 1, a + columns + 2];
-        for (const index of [a, c, b, b, c, d]) indices[k++] = index;
+      for (let column = 0; column <= columns; column++) {
+        const above = row * (columns + 1) + column;
+        indices[k++] = above;
+        indices[k++] = above + columns + 1;
       }
+      indices[k++] = RESTART;
     }
+    this.count = k;
     gl.bindVertexArray(this.vertexArray);
     gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.indices);
     gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, indices, gl.STATIC_DRAW);
@@ -208,7 +212,7 @@ export class AvatarMesh {
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
     gl.enable(gl.CULL_FACE); // a back is the far side of a membrane, and covered by what made it
     gl.bindVertexArray(this.vertexArray);
-    gl.drawElements(gl.TRIANGLES, this.cells[0] * this.cells[1] * 6, gl.UNSIGNED_INT, 0);
+    gl.drawElements(gl.TRIANGLE_STRIP, this.count, gl.UNSIGNED_INT, 0);
     gl.bindVertexArray(null);
     gl.disable(gl.CULL_FACE);
   }
