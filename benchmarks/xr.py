@@ -14,7 +14,8 @@ from avatar_ros.streaming.xr.encoder import H264Encoder
 from avatar_ros.streaming.xr.packing import Layers, Packer, depth_range
 from avatar_ros.types import Array
 from benchmarks.metrics import Metric, load, write_results
-from benchmarks.xr_glass import rounds
+from benchmarks.netem import Link
+from benchmarks.xr_glass import impaired, rounds
 from benchmarks.xr_scene import MovingAvatar, stereo_eyes
 from benchmarks.xr_wire import fuzz, mismatches
 
@@ -149,6 +150,41 @@ def glass(count: int) -> list[Metric]:
     ]  # fmt: skip
 
 
+#: Name -> the link for eight seconds, from one of 20 ms round trip that loses nothing.
+GOOD_LINK = Link(10.0, 2.0)
+BAD_LINKS = {
+    'loss_1_percent': Link(10.0, 2.0, 0.01),
+    'half_rate': Link(10.0, 2.0, 0.0, 3.0),
+}
+
+
+def links(count: int) -> list[Metric]:
+    """A page behind links that become bad and good again."""
+    metrics = []
+    for name, link in BAD_LINKS.items():
+        results = [impaired(link, GOOD_LINK) for _ in range(count)]
+        where = (
+            f'{link.delay_ms:g} ms each way, loss {link.loss:g}, {link.rate_mbit or "any"} Mbit/s, '
+            f'{count} rounds, {load()}'
+        )
+
+        def middle(values: list[float]) -> float:
+            return float(np.median(values))
+
+        metrics += [
+            metric(f'{name}.p95_ms', middle([np.percentile(r['bad_ms'], 95) for r in results]),
+                   'ms', 'lower', where),
+            metric(f'{name}.before_p95_ms',
+                   middle([np.percentile(r['good_ms'], 95) for r in results]), 'ms', 'lower',
+                   f'the same page before; {where}'),
+            metric(f'{name}.fps_kept', middle([r['fps'][1] / r['fps'][0] for r in results]), '',
+                   'higher', f'frames shown a second against before; {where}'),
+            metric(f'{name}.recovery_s', middle([r['recovery_s'] for r in results]), 's', 'lower',
+                   f'until no frame is later than before; {where}'),
+        ]  # fmt: skip
+    return metrics
+
+
 def unpacked(below: Array, near: float, far: float) -> tuple[Array, Array]:
     """Alpha and depth (SIDE, SIDE) of one view from the grey half of the picture."""
     half = SIDE // 2
@@ -182,7 +218,7 @@ def main() -> None:
     avatar, share = MovingAvatar(), 10 if args.short else 1
     metrics = [*coding(avatar), *depth_alone(avatar), *wire(10_000 // share, 100_000 // share)]
     if not args.no_browser:
-        metrics += glass(args.rounds)
+        metrics += [*glass(args.rounds), *links(args.rounds)]
     write_results('xr', metrics)
 
 

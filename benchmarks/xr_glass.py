@@ -6,11 +6,13 @@ Latency is from the moment a picture is there to be encoded to the moment the br
 it. Needs Chromium, and `pip install playwright aiortc`.
 """
 
+import itertools
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections import defaultdict
 from contextlib import ExitStack
@@ -18,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from benchmarks.netem import ADDRESSES, NAMESPACES, Link, network
 
 SECONDS, WARM_UP_S = 8.0, 2.5
 #: Where each page keeps [frame, time it was drawn].
@@ -36,10 +40,11 @@ def process_seconds(pid: int) -> float:
 class Served:
     """One of `benchmarks.xr_servers` in a process of its own."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, *host: str, namespace: str = '') -> None:
         self.kind = kind
+        inside = ['ip', 'netns', 'exec', namespace] if namespace else []
         self._process = subprocess.Popen(
-            [sys.executable, '-m', 'benchmarks.xr_servers', kind],
+            [*inside, sys.executable, '-m', 'benchmarks.xr_servers', kind, *host],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert self._process.stdout is not None
@@ -89,12 +94,56 @@ def watch(browser: Any, kind: str, clients: int = 1) -> dict[str, Any]:
     return result
 
 
-def chromium(play: Any) -> Any:
-    """A headless browser."""
+def chromium(play: Any, namespace: str = '', secure: str = '') -> Any:
+    """A headless browser; `secure` is an http origin that it takes for a secure one."""
     path = shutil.which('chromium') or shutil.which('google-chrome')
     if path is None:
         raise SystemExit('Chromium is not installed (apt-get install chromium).')
-    return play.chromium.launch(executable_path=path, args=['--no-sandbox', '--headless=new'])
+    args = ['--no-sandbox', '--headless=new']
+    if secure:
+        args.append(f'--unsafely-treat-insecure-origin-as-secure={secure}')
+    if not namespace:
+        return play.chromium.launch(executable_path=path, args=args)
+    with tempfile.NamedTemporaryFile('w', suffix='.sh', delete=False) as wrapper:
+        wrapper.write(f'#!/bin/sh\nexec ip netns exec {namespace} {path} "$@"\n')
+    Path(wrapper.name).chmod(0o700)
+    return play.chromium.launch(executable_path=wrapper.name, args=args)
+
+
+#: Seconds of a good link, of the bad one, and of the good one again.
+_GOOD_S, _BAD_S, _CURED_S = 4.0, 8.0, 5.0
+
+
+def impaired(bad: Link, good: Link) -> dict[str, Any]:
+    """One page behind a link that becomes bad and good again."""
+    from playwright.sync_api import sync_playwright
+
+    with network() as net, sync_playwright() as play, ExitStack() as stack:
+        net.set(good)
+        served = stack.enter_context(Served('ours', ADDRESSES[0], namespace=NAMESPACES[0]))
+        browser = chromium(play, NAMESPACES[1], served.url.partition('/?')[0])
+        stack.callback(browser.close)
+        page = browser.new_page(viewport={'width': 640, 'height': 400})
+        page.goto(served.url)
+        time.sleep(WARM_UP_S)
+        marks = [time.time() * 1e3]
+        for link, seconds in ((good, _GOOD_S), (bad, _BAD_S), (good, _CURED_S)):
+            net.set(link)
+            time.sleep(seconds)
+            marks.append(time.time() * 1e3)
+        shown = page.evaluate(_SHOWN['ours'])
+        t0 = {int(k): v for k, v in served.end()['t0'].items()}
+    frames = [(t, t - t0[int(k)]) for k, t in shown if int(k) in t0]
+    parts = [[late for t, late in frames if a < t <= b] for a, b in itertools.pairwise(marks)]
+    usual = float(np.percentile(parts[0], 95))
+    cured = [t for t, late in frames if t > marks[2] and late > 1.2 * usual]
+    return {
+        'good_ms': parts[0],
+        'bad_ms': parts[1],
+        'fps': [len(parts[0]) / _GOOD_S, len(parts[1]) / _BAD_S],
+        # Until the last frame that was later than usual frames are.
+        'recovery_s': (max(cured, default=marks[2]) - marks[2]) / 1e3,
+    }
 
 
 def rounds(kinds: dict[str, tuple[str, int]], count: int) -> dict[str, list[dict[str, Any]]]:

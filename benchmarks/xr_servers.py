@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ours and the rivals, each serving the same moving avatar at 1280x720 and 30 frames a second.
 
-Run as `python -m benchmarks.xr_servers KIND`; prints its address, then waits for its standard
-input to end and prints the time at which each frame was there to be sent, as JSON.
+Run as `python -m benchmarks.xr_servers KIND [HOST]`; prints its address, then waits for its
+standard input to end and prints the time at which each frame was there to be sent, as JSON.
 """
 
 import asyncio
@@ -69,7 +69,8 @@ class Ours(Pace):
             avatar.pose(k)
             self._layers.append(avatar.draw(avatar.locked(stereo_eyes(), 640, 480)))
         self._points = avatar.player.outline()
-        self.server = XrServer(Access('127.0.0.1'), port=0, height=480, max_pixels_per_s=1e9)
+        host = sys.argv[2] if len(sys.argv) > 2 else '127.0.0.1'
+        self.server = XrServer(Access(host), port=0, height=480, max_pixels_per_s=1e9)
         self.server.start()
         self.url = self.server.url() + ('&lane=jpeg' if lane == 'jpeg' else '')
         self._drawn = 0

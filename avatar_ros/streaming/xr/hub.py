@@ -157,7 +157,7 @@ class Hub:
 
     def watched(self) -> bool:
         """Somebody waits for pictures."""
-        return any(viewer.eyes is not None for viewer in self._of)
+        return any(viewer.eyes is not None for viewer in list(self._of))
 
     def work(self, points: FloatArray, now_s: float) -> list[Work]:
         """What to draw now, for those who have room.
