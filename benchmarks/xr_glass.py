@@ -21,9 +21,11 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.headset import headset_script
 from benchmarks.netem import ADDRESSES, NAMESPACES, Link, network
 
 SECONDS, WARM_UP_S = 8.0, 2.5
+_IN_HEADSET = ('ours', 'ours_jpeg')
 #: Where each page keeps [frame, time it was drawn].
 _SHOWN = {
     'ours': 'window.avatarXr.shown.map(s => [s[0], performance.timeOrigin + s[2]])',
@@ -67,6 +69,16 @@ class Served:
         return result
 
 
+def open_page(page: Any, served: Served) -> Any:
+    """The page, in stereo if it is ours: an emulated headset enters VR."""
+    if served.kind in _IN_HEADSET:
+        page.add_init_script(headset_script())
+    page.goto(served.url)
+    if served.kind in _IN_HEADSET:
+        page.click('#enter-vr', timeout=15_000)
+    return page
+
+
 def watch(browser: Any, kind: str, clients: int = 1) -> dict[str, Any]:
     """One round: so many pages look at a server of this kind."""
     with Served(kind) as served, ExitStack() as stack:
@@ -74,9 +86,7 @@ def watch(browser: Any, kind: str, clients: int = 1) -> dict[str, Any]:
         for _ in range(clients):
             context = browser.new_context(viewport={'width': 640, 'height': 400})
             stack.callback(context.close)
-            page = context.new_page()
-            page.goto(served.url)
-            pages.append(page)
+            pages.append(open_page(context.new_page(), served))
         time.sleep(WARM_UP_S)
         begin_cpu, begin = served.cpu_s(), time.time() * 1e3
         time.sleep(SECONDS)
@@ -123,8 +133,7 @@ def impaired(bad: Link, good: Link) -> dict[str, Any]:
         served = stack.enter_context(Served('ours', ADDRESSES[0], namespace=NAMESPACES[0]))
         browser = chromium(play, NAMESPACES[1], served.url.partition('/?')[0])
         stack.callback(browser.close)
-        page = browser.new_page(viewport={'width': 640, 'height': 400})
-        page.goto(served.url)
+        page = open_page(browser.new_page(viewport={'width': 640, 'height': 400}), served)
         time.sleep(WARM_UP_S)
         marks = [time.time() * 1e3]
         for link, seconds in ((good, _GOOD_S), (bad, _BAD_S), (good, _CURED_S)):

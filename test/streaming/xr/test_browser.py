@@ -3,12 +3,9 @@
 """The page in headless Chromium against the real server, with an emulated headset (IWER)."""
 
 import base64
-import os
 import shutil
-import subprocess
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +15,7 @@ from streaming.xr.conftest import PERSON
 from avatar_ros.streaming.xr.access import Access
 from avatar_ros.streaming.xr.packing import Layers
 from avatar_ros.streaming.xr.server import XrServer
+from benchmarks.headset import headset_script as headset_script_of_npm
 
 playwright = pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
 CHROMIUM = shutil.which('chromium') or shutil.which('google-chrome')
@@ -25,18 +23,8 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason='Chromium is not installed'),
 ]
-IWER = 'iwer@2.5.0'
 #: What each eye is shown: nothing else can tell them apart as surely.
 LEFT_COLOR, RIGHT_COLOR = (0.9, 0.1, 0.1), (0.1, 0.8, 0.1)
-_HEADSET = """
-const device = new IWER.XRDevice(IWER.metaQuest3);
-device.installRuntime({ forceInstall: true });
-device.stereoEnabled = true;
-device.position.set(0, 1.5, 0);
-window.headset = device;
-"""
-
-
 _CAPTURE = """
 window.avatarXr.capture().then(({ width, height, pixels }) => {
   let text = '';
@@ -100,18 +88,10 @@ def browser():
 
 @pytest.fixture(scope='module')
 def headset_script():
-    """IWER from npm, kept in the user's cache; the package has no use for it but here."""
-    base = Path(os.environ.get('AVATAR_ROS_CACHE', Path.home() / '.cache' / 'avatar_ros'))
-    folder = base / 'iwer'
-    script = folder / 'node_modules/iwer/build/iwer.min.js'
-    if not script.exists():
-        npm = shutil.which('npm')
-        if npm is None:
-            pytest.skip('npm is not installed, which would fetch IWER')
-        command = [npm, 'install', '--no-audit', '--no-fund', '--prefix', str(folder), IWER]
-        if subprocess.run(command, capture_output=True, timeout=120).returncode:
-            pytest.skip(f'npm could not install {IWER}')
-    return script.read_text() + _HEADSET
+    try:
+        return headset_script_of_npm()
+    except OSError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture

@@ -1,10 +1,11 @@
 // Copyright 2026 Avatar ROS developers
 // SPDX-License-Identifier: Apache-2.0
-import { makeProgram } from './gl.js';
+import { makeProgram, rendersInSoftware } from './gl.js';
 import { fromPose, product } from './matrices.js';
 import { regions, viewOfEye } from './protocol.js';
 
-const CELL_PX = 8; // one vertex every so many pixels of colour, two of depth
+const CELL_PX = 4; // one vertex every so many pixels of colour, two of depth
+const SOFTWARE_CELL_PX = 12; // where vertices cost as much as pixels do
 const MAX_CELLS = 60000;
 const RESTART = 0xffffffff; // ends a strip, always on in WebGL2
 
@@ -133,6 +134,7 @@ export class AvatarMesh {
     this.vertexArray = gl.createVertexArray(); // vertices are numbered, they have no attributes
     this.indices = gl.createBuffer();
     this.cells = [0, 0];
+    this.cellPx = rendersInSoftware(gl) ? SOFTWARE_CELL_PX : CELL_PX;
     this.frame = null;
   }
 
@@ -156,7 +158,7 @@ export class AvatarMesh {
 
   makeGrid({ width, height }) {
     const { gl } = this;
-    const cell = Math.max(CELL_PX, Math.sqrt((width * height) / MAX_CELLS));
+    const cell = Math.max(this.cellPx, Math.sqrt((width * height) / MAX_CELLS));
     const columns = Math.max(2, Math.round(width / cell));
     const rows = Math.max(2, Math.round(height / cell));
     if (columns === this.cells[0] && rows === this.cells[1]) return;

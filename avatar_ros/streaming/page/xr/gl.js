@@ -26,3 +26,10 @@ export function makeProgram(gl, vertexSource, fragmentSource) {
   }
   return { program, uniforms };
 }
+
+/** Is there no graphics processor behind this context? */
+export function rendersInSoftware(gl) {
+  const info = gl.getExtension('WEBGL_debug_renderer_info');
+  const name = String(gl.getParameter(info ? info.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
+  return /swiftshader|llvmpipe|softpipe|software|basic render/i.test(name);
+}
