@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from avatar_ros.body.skeletons import BLAZEPOSE_INDEX, SMPLX
+from avatar_ros.tracking.adapters.retarget import checked_position
 from avatar_ros.tracking.rest_landmarks import RestLandmarks
 from avatar_ros.types import FloatArray
 
 #: Joints that points can turn; fingers, jaw and eyes are carried along.
 BODY_JOINTS = SMPLX.joints[:22]
-MAX_METRES = 1000.0
 _TRUNK_M = (0.15, 1.2)  # from the middle of the hips to that of the shoulders
+_REACH_M = 2.5  # no part of a person is further from his hips
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class NamedPoints:
     def weight(self, name: str) -> float:
         """Confidence of a point; 0 if it has no finite position."""
         point = self.points.get(name)
-        if point is None or not (np.abs(point) <= MAX_METRES).all():
+        if point is None or not np.isfinite(point).all():
             return 0.0
         confidence = self.confidence.get(name, 1.0)
         return float(np.clip(confidence, 0.0, 1.0)) if np.isfinite(confidence) else 0.0
@@ -94,14 +95,22 @@ def check_person(seen: NamedPoints) -> None:
             'hips and shoulders, because nothing else can be placed without them.'
         )
     left_hip, right_hip, left_shoulder, right_shoulder = (seen.points[n] for n in _TRUNK_CORNERS)
-    up = (left_shoulder + right_shoulder - left_hip - right_hip) / 2
-    trunk = float(np.linalg.norm(up))
+    with np.errstate(over='ignore', invalid='ignore'):
+        up = (left_shoulder + right_shoulder - left_hip - right_hip) / 2
+        trunk = float(np.linalg.norm(up))
     if not _TRUNK_M[0] <= trunk <= _TRUNK_M[1]:
         raise ValueError(
             f'{seen.source} person {seen.person_id!r}: the trunk is {trunk:.3g} long; expected '
             f'{_TRUNK_M[0]:g} to {_TRUNK_M[1]:g} m. If the source sends other units, set "scale" '
             '(0.001 for millimetres).'
         )
+    checked_position('the left hip', left_hip)
+    for name, point in seen.points.items():
+        if seen.weight(name) and not np.abs(point - left_hip).max() <= _REACH_M:
+            raise ValueError(
+                f'{seen.source} person {seen.person_id!r}: {name} is more than {_REACH_M:g} m from '
+                'the hips; expected the points of one person in metres.'
+            )
     across = left_hip - right_hip + left_shoulder - right_shoulder
     forward = np.cross(across, up)
     forward = forward / max(float(np.linalg.norm(forward)), 1e-9)
