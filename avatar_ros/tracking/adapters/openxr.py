@@ -13,15 +13,22 @@ recorded T-pose of your headset.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from avatar_ros.body import BodyPose
 from avatar_ros.body.foreign import XR_BD_24, XR_FB_JOINTS, XR_SETS
 from avatar_ros.body.skeletons import SIDES, SMPLX
 from avatar_ros.geometry import R_ROS_STAGE, matrix_from_quat, quat_from_xyzw
 from avatar_ros.tracking.adapters import msgpack
-from avatar_ros.tracking.adapters.retarget import checked_quats, pose_from_global_rotations
+from avatar_ros.tracking.adapters.points import stamp_and_frame
+from avatar_ros.tracking.adapters.retarget import (
+    checked_position,
+    checked_quats,
+    pose_from_global_rotations,
+)
 from avatar_ros.types import FloatArray
 
 _DIRECTIONS = {
@@ -71,8 +78,8 @@ _FB_AND_META_JOINTS = {name: (ours, _fb_rest(ours)) for name, ours in XR_FB_JOIN
 
 
 def body_pose(
-    positions: FloatArray,
-    quats_xyzw: FloatArray,
+    positions: ArrayLike,
+    quats_xyzw: ArrayLike,
     valid: Sequence[bool],
     names: Sequence[str] | None = None,
 ) -> BodyPose:
@@ -83,7 +90,8 @@ def body_pose(
 
     :raises ValueError: if arrays do not fit, the set is unknown, or the pelvis is not valid.
     """
-    positions = np.asarray(positions, dtype=float)
+    positions = np.asarray(positions, dtype=float).reshape(-1, 3)
+    quats_xyzw = np.asarray(quats_xyzw, dtype=float).reshape(-1, 4)
     count = len(positions)
     if names is None:
         if count not in XR_SETS:
@@ -92,7 +100,7 @@ def body_pose(
                 'XR_META full body), or the name of each.'
             )
         names = XR_SETS[count]
-    if positions.shape != (count, 3) or not count == len(quats_xyzw) == len(valid) == len(names):
+    if not count == len(quats_xyzw) == len(valid) == len(names):
         raise ValueError(
             f'joint_names, joint_positions, joint_orientations and joint_valid hold {len(names)}, '
             f'{count}, {len(quats_xyzw)} and {len(valid)} entries; expected equally many, with 3 '
@@ -110,7 +118,7 @@ def body_pose(
         joint, rest = table[name]
         R[joint] = R_ROS_STAGE @ R_stage[row] @ rest.T
         if joint == 'pelvis':
-            pelvis = R_ROS_STAGE @ positions[row]
+            pelvis = R_ROS_STAGE @ checked_position('pelvis', positions[row])
     return replace(pose_from_global_rotations(R, pelvis), source='openxr')
 
 
@@ -122,6 +130,12 @@ def short_name(name: str) -> str:
     for suffix in ('_BD', '_FB', '_META'):
         name = name.removesuffix(suffix)
     return name
+
+
+def stamped(pose: BodyPose, header: Any) -> BodyPose:
+    """The pose with stamp and frame of a std_msgs/Header."""
+    stamp_ns, frame_id = stamp_and_frame(header)
+    return replace(pose, stamp_ns=stamp_ns, frame_id=frame_id)
 
 
 def isaac_full_body(payload: bytes) -> BodyPose:
