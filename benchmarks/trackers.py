@@ -48,7 +48,7 @@ def joint_errors_mm(name: str, people: Iterable[Any]) -> FloatArray:
 
 def main() -> None:
     from sources import BODY, SOURCES
-    from truth import of_motion
+    from truth import Jittery, of_motion
 
     walk = load_motion(asset_path('motions') / 'humanoid3d_walk.txt')
     metrics = []
@@ -64,6 +64,31 @@ def main() -> None:
             metrics.append(
                 Metric(
                     f'trackers.{name}.{key}_mm', float(value), 'mm', 'lower', conditions, COMMAND
+                )
+            )
+        if source.points_only:
+            rng = np.random.default_rng(0)
+            noisy = joint_errors_mm(name, [Jittery(p, 0.01, rng) for p in people])
+            metrics.append(
+                Metric(
+                    f'trackers.{name}.noisy.mean_mm',
+                    float(noisy[:, told].mean()),
+                    'mm',
+                    'lower',
+                    f'the same with 10 mm of noise (sigma, each axis) on each point; {conditions}',
+                    COMMAND,
+                )
+            )
+        if source.pitch_only:
+            whole = joint_errors_mm(name, of_motion(walk, step=1))
+            metrics.append(
+                Metric(
+                    f'trackers.{name}.whole_spine.mean_mm',
+                    float(whole[:, told].mean()),
+                    'mm',
+                    'lower',
+                    'the walk with its spine as captured: lean and twist are not told',
+                    COMMAND,
                 )
             )
         metrics.append(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from helpers import asset_or_skip
 from sources import BODY, SOURCES, solver
-from truth import REST, Truth, bent, of_motion
+from truth import REST, Jittery, Truth, bent, of_motion
 
 from avatar_ros.body import SMPLX
 from avatar_ros.body.lbs import forward_kinematics
@@ -42,6 +42,15 @@ def test_a_walk_comes_back_within_10_mm_wherever_the_source_can_say_it(name):
     told = [row for row, joint in enumerate(BODY) if joint not in source.cannot]
     assert error[:, told].max() < 10
     assert error[:, told].mean() < 2
+
+
+@pytest.mark.parametrize('name', POINT_SOURCES)
+def test_noise_of_10_mm_on_every_point_costs_no_more_than_itself(name):
+    source, rng = SOURCES[name], np.random.default_rng(0)
+    walk = load_motion(asset_or_skip('motions') / 'humanoid3d_walk.txt')
+    error = joint_errors_mm(name, [Jittery(p, 0.01, rng) for p in of_motion(walk)])
+    told = [row for row, joint in enumerate(BODY) if joint not in source.cannot]
+    assert error[:, told].mean() < 17  # the mean length of such noise is 16 mm
 
 
 @pytest.mark.parametrize('name', SOURCES)

@@ -48,6 +48,19 @@ def bent(**rotvecs):
     return Truth(quats)
 
 
+class Jittery:
+    """The same person, seen with normal noise on every point."""
+
+    def __init__(self, person, sigma_m, rng):
+        self._person, self._sigma_m, self._rng = person, sigma_m, rng
+
+    def point(self, name):
+        return self._person.point(name) + self._rng.normal(0, self._sigma_m, 3)
+
+    def __getattr__(self, name):
+        return getattr(self._person, name)
+
+
 def of_motion(motion, step=3, spine_pitch_only=False):
     """People of a clip; with a spine that bends forward only, for formats that say no more."""
     for k in range(0, len(motion), step):
