@@ -3,8 +3,6 @@
 """From what an adapter read to poses: whoever is known by points gets inverse kinematics."""
 
 from collections import OrderedDict
-from collections.abc import Iterable
-from dataclasses import replace
 
 from avatar_ros.body import BodyPose, FaceExpression
 from avatar_ros.tracking.adapters.points import NamedPoints
@@ -44,8 +42,3 @@ class PeopleIK:
         pose = ik(reading)
         self.error_m = ik.error_m
         return pose
-
-
-def named(readings: Iterable[Reading], person_id: str) -> list[Reading]:
-    """The readings, with a person's id where the source gave none."""
-    return [r if r.person_id else replace(r, person_id=person_id) for r in readings]
