@@ -17,6 +17,7 @@ NAMES = (
     'transport',
     'telepresence',
     'memory',
+    'trackers',
 )
 
 

@@ -13,6 +13,7 @@ from avatar_ros.nodes.avatar_renderer import AvatarRendererNode, RendererParamet
 from avatar_ros.nodes.body_tracker import BodyTrackerNode, TrackerParameters
 from avatar_ros.nodes.camera import CameraNode, CameraParameters
 from avatar_ros.nodes.parameters import ros_name
+from avatar_ros.nodes.pose_adapter import AdapterParameters, PoseAdapterNode
 from avatar_ros.nodes.reporter import ReporterNode, ReporterParameters
 from avatar_ros.nodes.xr_server import XrServerNode, XrServerParameters
 
@@ -20,6 +21,7 @@ TARGET = Path(__file__).resolve().parents[1] / 'docs' / 'nodes.md'
 NODES = (
     (CameraNode, CameraParameters, []),
     (BodyTrackerNode, TrackerParameters, ['-p', 'face:=false', '-p', 'hands:=false']),
+    (PoseAdapterNode, AdapterParameters, ['-p', 'source:=azure_kinect']),
     (AvatarRendererNode, RendererParameters, []),
     (XrServerNode, XrServerParameters, ['-p', 'port:=0']),
     (ReporterNode, ReporterParameters, []),

@@ -7,7 +7,15 @@ Inside the package quaternions are ``wxyz`` (as in gsplat), ROS messages carry `
 ``T_a_b`` maps points given in frame ``b`` to frame ``a``.
 """
 
-from avatar_ros.geometry.axes import R_OPTICAL_ROS, R_OPTICAL_SMPL, R_ROS_OPTICAL, R_ROS_SMPL
+from avatar_ros.geometry.axes import (
+    M_SMPL_UNITY,
+    R_OPTICAL_ROS,
+    R_OPTICAL_SMPL,
+    R_ROS_OPTICAL,
+    R_ROS_SMPL,
+    R_ROS_STAGE,
+    quat_smpl_from_unity,
+)
 from avatar_ros.geometry.camera import Camera, look_at
 from avatar_ros.geometry.camera_yaml import load_camera_yaml
 from avatar_ros.geometry.rigid import invert_rigid, rigid, transform_points
@@ -28,10 +36,12 @@ from avatar_ros.geometry.rotations import (
 )
 
 __all__ = [
+    'M_SMPL_UNITY',
     'R_OPTICAL_ROS',
     'R_OPTICAL_SMPL',
     'R_ROS_OPTICAL',
     'R_ROS_SMPL',
+    'R_ROS_STAGE',
     'Camera',
     'angle_between',
     'invert_rigid',
@@ -45,6 +55,7 @@ __all__ = [
     'quat_from_rotvec',
     'quat_from_xyzw',
     'quat_multiply',
+    'quat_smpl_from_unity',
     'rigid',
     'rotvec_from_matrix',
     'rotvec_from_quat',

@@ -15,12 +15,14 @@ from avatar_ros.nodes.avatar_renderer import RendererParameters
 from avatar_ros.nodes.body_tracker import TrackerParameters
 from avatar_ros.nodes.camera import CameraParameters
 from avatar_ros.nodes.parameters import declare, describe, parameter, ros_name
+from avatar_ros.nodes.pose_adapter import AdapterParameters
 from avatar_ros.nodes.reporter import ReporterParameters
 from avatar_ros.nodes.xr_server import XrServerParameters
 
 ALL = {
     'camera': CameraParameters,
     'body_tracker': TrackerParameters,
+    'pose_adapter': AdapterParameters,
     'avatar_renderer': RendererParameters,
     'xr_server': XrServerParameters,
     'reporter': ReporterParameters,

@@ -1,0 +1,318 @@
+# Copyright 2026 Avatar ROS developers
+# SPDX-License-Identifier: Apache-2.0
+"""The node with real topics and real sockets: what it gives, counts and survives."""
+
+import array
+import copy
+import random
+import socket
+import sys
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy', reason='rclpy is not installed')
+from geometry_msgs.msg import Pose, PoseArray
+from helpers import REPOSITORY, wait_for
+from sensor_msgs.msg import JointState
+from std_msgs.msg import ByteMultiArray
+from visualization_msgs.msg import Marker, MarkerArray
+
+sys.path.insert(0, str(REPOSITORY / 'test/tracking/adapters'))
+import encoders as enc
+from sources import JOINT_NAMES, MARKER_NAMES
+from truth import Truth, bent
+
+from avatar_ros.body import BodyPose
+from avatar_ros.msg import BodyPose as BodyPoseMsg
+from avatar_ros.msg import FaceExpression as FaceExpressionMsg
+from avatar_ros.nodes import messages, qos
+from avatar_ros.nodes.pose_adapter import PoseAdapterNode
+from avatar_ros.nodes.pose_sources import SOURCES, UdpSource
+
+
+@pytest.fixture
+def maps(tmp_path):
+    import yaml
+
+    bodies = {'joints': JOINT_NAMES, 'order': list(JOINT_NAMES), 'rotations': True}
+    for name, content in (('bodies', bodies), ('markers', {'joints': MARKER_NAMES})):
+        (tmp_path / f'{name}.yaml').write_text(yaml.safe_dump(content))
+    return tmp_path
+
+
+def free_port():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+def adapter(ros, source, *extra, subscribe=True):
+    args = ['--ros-args', '-p', f'source:={source}', *(a for e in extra for a in ('-p', e))]
+    return ros.add(PoseAdapterNode(cli_args=args, subscribe=subscribe))
+
+
+def fill(message, stand_in):
+    """A real message with the fields of a stand-in."""
+    for name, value in vars(stand_in).items():
+        old = getattr(message, name)
+        if isinstance(value, SimpleNamespace):
+            fill(old, value)
+        elif name == 'poses':
+            message.poses = [fill(Pose(), v) for v in value]
+        elif name == 'markers':
+            message.markers = [fill(Marker(), v) for v in value]
+        else:
+            setattr(message, name, value)
+    return message
+
+
+def byte_message(payload):
+    return ByteMultiArray(data=[bytes((b,)) for b in payload])
+
+
+REAL = {
+    'azure_kinect': (MarkerArray, lambda p: fill(MarkerArray(), enc.kinect(p))),
+    'isaac_full_body': (ByteMultiArray, lambda p: byte_message(enc.isaac_full_body(p))),
+    'rep155': (JointState, lambda p: fill(JointState(), enc.rep155(p))),
+    'pose_array': (PoseArray, lambda p: fill(PoseArray(), enc.pose_array(p, JOINT_NAMES))),
+}
+
+
+@pytest.mark.parametrize('source', REAL)
+def test_a_topic_becomes_a_pose(ros, source, maps):
+    kind, write = REAL[source]
+    node = adapter(ros, source, f'map:={maps / "bodies.yaml"}', 'topic:=in')
+    probe = ros.node()
+    publisher = probe.create_publisher(kind, 'in', qos.SENSOR)
+    poses = ros.collect(probe, BodyPoseMsg, 'body_pose')
+    person = bent(left_elbow=(0, -0.8, 0))
+    assert wait_for(
+        lambda: publisher.get_subscription_count() and node._pose.get_subscription_count()
+    )
+
+    def sent():
+        publisher.publish(write(person))
+        time.sleep(0.05)
+        return poses
+
+    assert wait_for(sent)
+    pose = messages.parse_body_pose(poses[0])
+    assert pose.stamp_ns == enc.STAMP_NS
+    assert pose.frame_id
+    cosine = abs(pose.rotation('left_elbow') @ person.quats[18])
+    assert np.degrees(2 * np.arccos(min(1.0, cosine))) < 5
+
+
+def test_udp_packets_become_expressions_and_poses(ros):
+    for source, packet, kind, topic in (
+        (
+            'live_link_face',
+            enc.live_link_face({'jawOpen': 0.5}),
+            FaceExpressionMsg,
+            'face_expression',
+        ),
+        ('vmc', enc.vmc(Truth()), BodyPoseMsg, 'body_pose'),
+    ):
+        port = free_port()
+        node = adapter(ros, source, f'port:={port}', 'frame_id:=somewhere')
+        received = ros.collect(ros.node(f'probe_{source}'), kind, topic)
+        assert wait_for(
+            lambda n=node: n._face.get_subscription_count() + n._pose.get_subscription_count()
+        )
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+
+            def sent(s=s, packet=packet, port=port, received=received):
+                s.sendto(packet, ('127.0.0.1', port))
+                time.sleep(0.05)
+                return received
+
+            assert wait_for(sent)
+        assert received[0].header.frame_id == 'somewhere'
+        now = node.get_clock().now().nanoseconds
+        assert 0 <= now - messages.ns_from_stamp(received[0].header.stamp) < 10e9
+
+
+def test_listeners_are_on_this_machine_only_by_default(ros):
+    node = adapter(ros, 'live_link_face', f'port:={free_port()}')
+    assert node._listener._socket.getsockname()[0] == '127.0.0.1'
+
+
+def test_a_port_that_is_taken_is_an_error_with_a_remedy(ros):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.bind(('127.0.0.1', 0))
+        with pytest.raises(ValueError, match='another "port"'):
+            adapter(ros, 'vmc', f'port:={s.getsockname()[1]}')
+
+
+@pytest.mark.parametrize(
+    ('source', 'package'), [('zed', 'zed_msgs'), ('mocap4r2_markers', 'mocap4r2_msgs')]
+)
+def test_a_message_package_that_is_missing_is_named_with_how_to_get_it(ros, maps, source, package):
+    pytest.importorskip('std_msgs')
+    with pytest.raises(ValueError, match=f'{package}.*apt install'):
+        adapter(ros, source, f'map:={maps / "markers.yaml"}')
+
+
+def test_a_source_that_needs_a_map_says_so(ros):
+    with pytest.raises(ValueError, match='map'):
+        adapter(ros, 'pose_array')
+
+
+def test_only_the_wanted_person_is_published(ros):
+    node = adapter(ros, 'zed', 'person_id:=zed_7', subscribe=False)
+    message = enc.zed(Truth(), 38)
+    other = copy.deepcopy(message.objects[0])
+    other.label_id = 8
+    message.objects.append(other)
+    node.accept(message)
+    assert wait_for(lambda: node.statistics.counts['poses'] == 1)
+
+
+def test_one_bad_person_does_not_hide_the_other(ros):
+    node = adapter(ros, 'zed', subscribe=False)
+    message = enc.zed(Truth(), 38)
+    bad = copy.deepcopy(enc.zed(Truth(), 38, unit=1000.0).objects[0])
+    bad.label_id = 8
+    message.objects.insert(0, bad)
+    node.accept(message)
+    assert wait_for(lambda: node.statistics.counts['poses'] == 1)
+    assert node.statistics.counts['people_refused'] == 1
+    assert 'scale' in node.statistics.error
+
+
+# -- fuzz ----------------------------------------------------------------------------------------
+
+FUZZED = 10_000
+
+
+def spoiled_bytes(good, rng):
+    """Cut, flipped, lengthened or invented bytes."""
+    kind = rng.randrange(4)
+    if kind == 0:
+        return good[: rng.randrange(len(good))]
+    if kind == 1:
+        data = bytearray(good)
+        for _ in range(rng.randint(1, 11)):
+            data[rng.randrange(len(data))] = rng.randrange(256)
+        return bytes(data)
+    if kind == 2:
+        return good + rng.randbytes(rng.randint(1, 39))
+    return rng.randbytes(rng.randrange(600))
+
+
+_NUMBERS = (np.nan, np.inf, -np.inf, 0.0, 1e300, -1e30, 5e-324, 1000.0, -7.0)
+
+
+def spoil(value, rng, share):
+    """The stand-in with a share of its leaves replaced; types stay those of the message."""
+    if isinstance(value, SimpleNamespace):
+        return SimpleNamespace(**{k: spoil(v, rng, share) for k, v in vars(value).items()})
+    if isinstance(value, (list, np.ndarray, array.array)):
+        items = [spoil(v, rng, share) for v in value]
+        if rng.random() < share / 4:
+            items = items[: rng.randrange(len(items) + 1)]
+        if rng.random() < share / 4:
+            items = items * 2
+        return items
+    if rng.random() > share:
+        return value
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, float):
+        return rng.choice(_NUMBERS)
+    if isinstance(value, int):
+        return rng.randrange(-(2**15), 2**15)
+    return ''.join(chr(rng.randrange(1, 0x2FF)) for _ in range(rng.randrange(6)))
+
+
+def good_message(source):
+    person = Truth()
+    units = SimpleNamespace(header=enc.header('face'), intensity=[0.5] * 99, confidence=[1.0] * 99)
+    xr = enc.xr_joints(person, 'BD')
+    xr_poses = [
+        SimpleNamespace(
+            position=enc.vector(p),
+            orientation=SimpleNamespace(**dict(zip('xyzw', map(float, q), strict=True))),
+        )
+        for p, q in zip(xr[1], xr[2], strict=True)
+    ]
+    return {
+        'zed': lambda: enc.zed(person, 38),
+        'azure_kinect': lambda: enc.kinect(person),
+        'isaac_full_body': lambda: enc.isaac_full_body(person),
+        'openxr': lambda: SimpleNamespace(header=enc.header('stage'), poses=xr_poses),
+        'rep155': lambda: enc.rep155(person),
+        'rep155_face': lambda: units,
+        'arkit': lambda: enc.joint_state({'jawOpen': 0.5, 'eyeBlinkLeft': 0.2}),
+        'mocap4r2_markers': lambda: enc.markers(person, MARKER_NAMES),
+        'mocap4r2_rigid_bodies': lambda: enc.rigid_bodies(person, JOINT_NAMES),
+        'pose_array': lambda: enc.pose_array(person, JOINT_NAMES),
+        'tf': lambda: enc.transforms(
+            person, {'body_pelvis': ('pelvis', None), 'body_spine1': ('spine1', 'pelvis')}
+        ),
+        'live_link_face': lambda: enc.live_link_face({'jawOpen': 0.5}),
+        'vmc': lambda: enc.vmc(person, [('Joy', 0.5)]),
+    }[source]()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('source', SOURCES)
+def test_ten_thousand_spoiled_messages_are_all_counted_and_none_kills_the_node(ros, maps, source):
+    name = 'markers' if source.endswith('markers') else 'bodies'
+    node = adapter(ros, source, f'map:={maps / name}.yaml', subscribe=False)
+    unexpected = []
+    failed = node._failed
+
+    def note(error, what='messages_refused'):
+        if not isinstance(error, ValueError):
+            unexpected.append(error)
+        failed(error, what)
+
+    node._failed = note
+    complete = node._complete
+
+    def checked(result):
+        result = complete(result)
+        numbers = (
+            [result.T_frame_root, result.rotations, result.confidence]
+            if isinstance(result, BodyPose)
+            else [result.weights, result.head]
+        )
+        if not all(np.isfinite(n).all() for n in numbers):
+            unexpected.append(result)
+        return result
+
+    node._complete = checked
+    good, rng = good_message(source), random.Random(3)
+    for k in range(FUZZED):
+        share = 0.002 if k % 20 == 0 else rng.uniform(0.01, 0.5)
+        if isinstance(good, bytes):
+            spoiled = spoiled_bytes(good, rng)
+            if source == 'isaac_full_body':
+                spoiled = SimpleNamespace(data=spoiled)
+        else:
+            spoiled = spoil(good, rng, share)
+        if isinstance(SOURCES[source], UdpSource):
+            node.accept_packet(spoiled)
+            continue
+        # Past the mailbox, which would keep the newest only.
+        node._count()
+        try:
+            node._process(spoiled)
+        except Exception as error:
+            node._failed(error)
+    counts = node.statistics.counts
+    assert counts['messages'] == FUZZED
+    assert not unexpected, unexpected[:3]
+    assert counts['messages_refused'] + counts['people_refused'] > FUZZED / 10
+    # And it still works.
+    before = counts['poses'] + counts['faces']
+    whole = good_message(source)
+    if isinstance(SOURCES[source], UdpSource):
+        node.accept_packet(whole)
+    else:
+        node.accept(SimpleNamespace(data=whole) if isinstance(whole, bytes) else whole)
+    assert wait_for(lambda: counts['poses'] + counts['faces'] > before)
