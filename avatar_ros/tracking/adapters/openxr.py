@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import msgpack
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -22,7 +23,6 @@ from avatar_ros.body import BodyPose
 from avatar_ros.body.foreign import XR_BD_24, XR_FB_JOINTS, XR_SETS
 from avatar_ros.body.skeletons import SIDES, SMPLX
 from avatar_ros.geometry import R_ROS_STAGE, matrix_from_quat, quat_from_xyzw
-from avatar_ros.tracking.adapters import msgpack
 from avatar_ros.tracking.adapters.points import stamp_and_frame
 from avatar_ros.tracking.adapters.retarget import (
     checked_position,
@@ -143,7 +143,11 @@ def isaac_full_body(payload: bytes) -> BodyPose:
 
     :raises ValueError: if the payload is no such dictionary.
     """
-    content = msgpack.unpack(payload)
+    try:
+        # Its limits of nesting, lengths and memory follow from the size of the payload.
+        content = msgpack.unpackb(payload)
+    except (ValueError, msgpack.UnpackException) as error:
+        raise ValueError(f'full_body is not msgpack ({error or type(error).__name__}).') from error
     if not isinstance(content, dict):
         raise ValueError(f'full_body holds a {type(content).__name__}; expected a dictionary.')
     needed = ('joint_positions', 'joint_orientations', 'joint_valid')

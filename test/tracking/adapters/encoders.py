@@ -10,6 +10,7 @@ here. Messages are stand-ins with the fields of the real ones.
 import struct
 from types import SimpleNamespace as Message
 
+import msgpack
 import numpy as np
 from scipy.spatial.transform import Rotation
 
@@ -193,39 +194,10 @@ def xr_joints(person, kind, axes=TO_STAGE):
     return names, np.array(positions), np.array(quats), [True] * len(names)
 
 
-def msgpack(value):
-    """What msgpack-python packs of plain values."""
-    if value is None or isinstance(value, bool):
-        return {None: b'\xc0', False: b'\xc2', True: b'\xc3'}[value]
-    if isinstance(value, int):
-        if 0 <= value < 128:
-            return bytes([value])
-        return (
-            b'\xcf' + struct.pack('>Q', value) if value >= 0 else b'\xd3' + struct.pack('>q', value)
-        )
-    if isinstance(value, float):
-        return b'\xcb' + struct.pack('>d', value)
-    if isinstance(value, str):
-        data = value.encode()
-        return (
-            bytes([0xA0 | len(data)]) if len(data) < 32 else b'\xd9' + bytes([len(data)])
-        ) + data
-    if isinstance(value, list):
-        head = (
-            bytes([0x90 | len(value)])
-            if len(value) < 16
-            else b'\xdc' + struct.pack('>H', len(value))
-        )
-        return head + b''.join(map(msgpack, value))
-    assert isinstance(value, dict)
-    assert len(value) < 16
-    return bytes([0x80 | len(value)]) + b''.join(msgpack(k) + msgpack(v) for k, v in value.items())
-
-
 def isaac_full_body(person, kind='BD', axes=TO_STAGE):
     """The bytes of IsaacTeleop's full_body."""
     names, positions, quats, valid = xr_joints(person, kind, axes)
-    return msgpack(
+    return msgpack.packb(
         {
             'timestamp': STAMP_NS,
             'joint_names': [str(name) for name in names],

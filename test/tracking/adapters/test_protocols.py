@@ -1,6 +1,6 @@
 # Copyright 2026 Avatar ROS developers
 # SPDX-License-Identifier: Apache-2.0
-"""OSC, VMC, msgpack and YAML maps: what is right is read whole, what is wrong is a ValueError."""
+"""OSC, VMC, IsaacTeleop and maps: what is right is read whole, what is wrong is a ValueError."""
 
 import struct
 
@@ -12,43 +12,26 @@ from hypothesis import strategies as st
 from truth import Truth, bent
 
 from avatar_ros.body import BodyPose, FaceExpression
-from avatar_ros.tracking.adapters import mapped, msgpack, osc, vmc
+from avatar_ros.tracking.adapters import mapped, openxr, osc, vmc
 from avatar_ros.tracking.adapters.transforms import TransformCollector
-
-PLAIN = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**63), 2**63 - 1)
-    | st.text(max_size=40)
-    | st.floats(allow_nan=False),
-    lambda inner: (
-        st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=8), inner, max_size=5)
-    ),
-    max_leaves=12,
-)
-
-
-@given(PLAIN)
-def test_msgpack_gives_back_what_was_packed(value):
-    try:
-        assert msgpack.unpack(enc.msgpack(value)) == value
-    except ValueError as error:
-        assert 'nested deeper' in str(error)  # noqa: PT017
 
 
 @given(st.binary(max_size=64))
-def test_random_bytes_are_a_value_or_a_value_error(payload):
-    for read in (msgpack.unpack, osc.messages):
+def test_random_bytes_are_read_or_a_value_error(payload):
+    for read in (openxr.isaac_full_body, osc.messages):
         try:
             read(payload)
         except ValueError as error:
-            assert str(error).startswith(('msgpack', 'OSC'))  # noqa: PT017
+            assert str(error).startswith(('full_body', 'OSC'))  # noqa: PT017
 
 
-def test_a_payload_that_promises_four_billion_entries_is_refused_at_once():
-    for payload in (b'\xdd\xff\xff\xff\xff', b'\xdf\xff\xff\xff\xff', b'\xc6\xff\xff\xff\xff'):
-        with pytest.raises(ValueError, match='cut off'):
-            msgpack.unpack(payload)
+@pytest.mark.parametrize(
+    'payload',
+    [b'\xdd\xff\xff\xff\xff', b'\xdf\xff\xff\xff\xff', b'\xc6\xff\xff\xff\xff', b'\x91' * 5000],
+)
+def test_a_payload_that_promises_too_much_is_refused_at_once(payload):
+    with pytest.raises(ValueError, match='not msgpack'):
+        openxr.isaac_full_body(payload)
 
 
 def test_osc_reads_bundles_in_bundles_in_order():
