@@ -18,6 +18,7 @@ NAMES = (
     'telepresence',
     'memory',
     'trackers',
+    'xr',
 )
 
 

@@ -5,6 +5,7 @@
 import argparse
 import time
 from fractions import Fraction
+from importlib.util import find_spec
 
 import av
 import cv2
@@ -119,6 +120,8 @@ GLASS = {
 
 def glass(count: int) -> list[Metric]:
     """Glass to glass in headless Chromium, rivals in turn."""
+    if find_spec('aiortc') is None:
+        raise SystemExit("the rival aiortc is not installed: pip install -e '.[bench]'")
     found = rounds(GLASS, count)
     where = f'1280x720 at 30 Hz, headless Chromium, {count} rounds in turn, {load()}'
     metrics, medians, bytes_, cpu = [], {}, {}, {}
