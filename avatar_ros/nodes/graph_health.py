@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the nodes of this graph say on /diagnostics: stage times and problems."""
 
+import math
+
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
 
@@ -29,6 +31,7 @@ class GraphHealth:
                 for key, value in values.items()
                 if key.endswith('_p50_ms') and f'{key[:-7]}_p95_ms' in values
             }
+            stages = {k: v for k, v in stages.items() if all(map(math.isfinite, v))}
             if stages:
                 self._stages[node] = stages
             self._problems[node] = '' if status.level == DiagnosticStatus.OK else status.message

@@ -19,7 +19,7 @@ from avatar_ros.geometry import Camera
 from avatar_ros.streaming.xr import protocol
 from avatar_ros.streaming.xr.encoder import Encoded, Encoder, H264Encoder, JpegEncoder
 from avatar_ros.streaming.xr.packing import Layers, depth_range
-from avatar_ros.streaming.xr.protocol import Eyes, FrameTimes, Lane
+from avatar_ros.streaming.xr.protocol import Eyes, FrameTimes, Hello, Lane
 from avatar_ros.streaming.xr.rate import RateControl
 from avatar_ros.streaming.xr.viewers import Allowance, Viewer
 from avatar_ros.streaming.xr.viewport import LockedViewport, cameras_of_eyes, eyes_of_cameras
@@ -55,13 +55,14 @@ class Stream:
     def leader(self) -> Viewer:
         return self.members[0]
 
-    def takes(self, viewer: Viewer, within_m: float) -> bool:
-        """Would this viewer see what it needs?"""
+    def takes(self, viewer: Viewer, within_m: float, most: int) -> bool:
+        """Would this viewer see what it needs? `most` pixels are sent to nobody's eye."""
         mine, eyes = self.leader.eyes, viewer.eyes
         return (
             mine is not None
             and eyes is not None
             and viewer.lane == self.lane
+            and min(viewer.hello.height, most) == min(self.leader.hello.height, most)
             and len(mine.views) == len(eyes.views)
             and float(np.abs(mine.views[:, :3] - eyes.views[:, :3]).max()) <= within_m
         )
@@ -134,8 +135,16 @@ class Hub:
     def change_lane(self, viewer: Viewer, lane: Lane) -> None:
         """It wants other pictures."""
         with self._lock:
-            self._part(viewer)
-            viewer.lane = lane
+            if lane != viewer.lane:
+                self._part(viewer)
+                viewer.lane = lane
+
+    def greet_again(self, viewer: Viewer, hello: Hello) -> None:
+        """It entered or left a headset, or has another size."""
+        with self._lock:
+            if hello.height != viewer.hello.height:
+                self._part(viewer)
+            viewer.hello = hello
 
     def count(self) -> tuple[int, int]:
         """Viewers and streams."""
@@ -166,6 +175,8 @@ class Hub:
         """
         with self._lock:
             self._regroup(now_s)
+            # Whoever came first last time comes last now, so that a budget of pixels is shared.
+            self._streams[:] = self._streams[1:] + self._streams[:1]
             works = [self._work_of(stream, points, now_s) for stream in list(self._streams)]
             return [work for work in works if work is not None]
 
@@ -174,16 +185,17 @@ class Hub:
             if viewer.eyes is None:
                 continue
             lonely = stream is not None and len(stream.members) == 1
-            if stream is not None and not lonely and not stream.takes(viewer, _LEAVE_M):
-                self._part(viewer)
-                stream = None
+            if stream and not lonely and not stream.takes(viewer, _LEAVE_M, self._height):
+                # Not back at once: each joining costs everybody a key frame.
+                self._alone(viewer, now_s + _APART_S)
+                continue
             if stream is None or (lonely and now_s > stream.apart_until_s):
                 self._assign(viewer, stream, now_s)
 
     def _assign(self, viewer: Viewer, own: Stream | None, now_s: float) -> None:
         for other in self._streams:
             free = other is not own and now_s > other.apart_until_s
-            if free and other.takes(viewer, _JOIN_M):
+            if free and other.takes(viewer, _JOIN_M, self._height):
                 self._part(viewer)
                 other.members.append(viewer)
                 self._of[viewer] = other
@@ -222,7 +234,7 @@ class Hub:
                 viewer.skipped += 1
             return None
         views = stream.leader.predicted_views()
-        wanted = min(self._height, *(viewer.hello.height for viewer in stream.members))
+        wanted = min(self._height, stream.leader.hello.height)
         rows = wanted * stream.rate.step.scale
         cameras = stream.viewport.cameras(
             cameras_of_eyes(views, *picture_size(rows, 1.0)), points, now_s

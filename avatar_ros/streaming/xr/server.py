@@ -343,8 +343,10 @@ class XrServer:
         if command['type'] == 'key':
             self.hub.ask_key(viewer, now_s)
         elif command['type'] == 'hello':
-            viewer.hello = protocol.parse_hello(command)
+            viewer.spend_change(now_s)
+            self.hub.greet_again(viewer, protocol.parse_hello(command))
         elif command['type'] == 'lane':
+            viewer.spend_change(now_s)
             lane = command.get('lane')
             if lane not in viewer.hello.lanes:
                 raise ProtocolError(f'lane {str(lane)[:20]!r} was not in hello')

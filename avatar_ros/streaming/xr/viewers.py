@@ -18,6 +18,8 @@ WINDOW = 2
 #: Eyes and acknowledgements a second that a client may send, and how many at once.
 _MESSAGES_PER_S, _BURST = 400.0, 120.0
 _KEYS_PER_S = 2.0
+#: Changes of lane or size, each of which costs a new encoder.
+_CHANGES_PER_S, _CHANGES_AT_ONCE = 1.0, 6.0
 #: An acknowledgement that never comes (a reload, a lost page) must not block for ever.
 _LOST_S = 2.0
 _MOST_EXTRAPOLATED_S = 0.1
@@ -45,7 +47,7 @@ class Allowance:
         """So much more; False if not so much is left."""
         self._left = min(self._burst, self._left + (now_s - self._at_s) * self._per_s)
         self._at_s = now_s
-        if self._left < amount:
+        if self._left < min(amount, self._burst):  # more than a burst is paid off afterwards
             return False
         self._left -= amount
         return True
@@ -70,6 +72,7 @@ class Viewer:
         self.sent, self.skipped, self.bytes = 0, 0, 0
         self._messages = Allowance(_MESSAGES_PER_S, _BURST)
         self._keys = Allowance(_KEYS_PER_S, _KEYS_PER_S)
+        self._changes = Allowance(_CHANGES_PER_S, _CHANGES_AT_ONCE)
         self._velocity: FloatArray = np.zeros(3)
 
     # -- what it says ------------------------------------------------------------------------
@@ -81,6 +84,14 @@ class Viewer:
         """
         if not self._messages.take(now_s):
             raise ProtocolError(f'more than {_MESSAGES_PER_S:.0f} messages a second')
+
+    def spend_change(self, now_s: float) -> None:
+        """Count a change of lane or size.
+
+        :raises ProtocolError: if there are too many.
+        """
+        if not self._changes.take(now_s):
+            raise ProtocolError(f'more than {_CHANGES_PER_S:.0f} change of lane or size a second')
 
     def see(self, eyes: Eyes, now_s: float) -> None:
         """Its eyes are there now; older ones that arrive late are left out."""

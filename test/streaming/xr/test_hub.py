@@ -85,8 +85,9 @@ def test_one_who_walks_away_leaves_the_stream_and_joins_again():
     theatre.look(two, np.add(LEFT, (0.3, 0, 0)))
     assert len(theatre.frame(everybody)) == 2
     theatre.look(two, LEFT)
-    works = theatre.frame(everybody)
-    works += theatre.frame(everybody)
+    assert len(theatre.frame(everybody)) == 2  # not back at once
+    theatre.now += 5.0
+    works = [theatre.frame(everybody) for _ in range(2)][-1]
     assert len(works[-1].members) == 2
     keys = [frame['key'] for frame in theatre.got[two]]
     assert keys[0]
@@ -158,6 +159,32 @@ def test_pixels_a_second_are_bounded():
     assert 18 <= len(theatre.got[one]) <= 24
 
 
+def test_a_budget_smaller_than_a_picture_still_shows_one_now_and_then():
+    theatre = Theatre(max_pixels_per_s=1000.0)
+    one = theatre.viewer()
+    for _ in range(600):
+        theatre.frame((one,))
+    assert 2 <= len(theatre.got[one]) <= 10
+
+
+def test_a_budget_of_pixels_is_shared_fairly():
+    theatre = Theatre(max_pixels_per_s=100_000.0)
+    everybody = [theatre.viewer((0.5 * k, 1.6, 2.0)) for k in range(4)]
+    for _ in range(300):
+        theatre.frame(everybody)
+    counts = [len(theatre.got[viewer]) for viewer in everybody]
+    assert min(counts) > 0.7 * max(counts)
+
+
+def test_a_viewer_who_shakes_does_not_cost_others_key_frames():
+    theatre = Theatre()
+    calm, shaking = theatre.viewer(), theatre.viewer()
+    for k in range(60):
+        theatre.look(shaking, np.add(LEFT, (0.1 * (k % 2), 0, 0)))
+        theatre.frame((calm, shaking))
+    assert sum(frame['key'] for frame in theatre.got[calm]) <= 3
+
+
 def test_lane_changes_and_goodbyes():
     theatre = Theatre()
     one = theatre.viewer(lanes=('h264', 'jpeg'))
@@ -168,6 +195,33 @@ def test_lane_changes_and_goodbyes():
     theatre.hub.leave(one)
     assert theatre.frame() == []
     assert theatre.hub.count() == (0, 0)
+
+
+def test_a_viewer_who_wants_small_pictures_gets_them_alone():
+    theatre = Theatre(height=128)
+    one, two = theatre.viewer(), theatre.viewer()
+    theatre.hub.greet_again(two, Hello(('h264',), 'vr', 64))
+    theatre.frame((one, two))
+    assert theatre.got[one][-1]['size'][1] == 128
+    assert theatre.got[two][-1]['size'][1] == 64
+
+
+def test_asking_for_the_lane_that_one_has_changes_nothing():
+    theatre = Theatre()
+    one = theatre.viewer()
+    theatre.frame((one,))
+    for _ in range(5):
+        theatre.hub.change_lane(one, 'h264')
+        theatre.frame((one,))
+    assert sum(frame['key'] for frame in theatre.got[one]) == 1
+
+
+def test_changes_of_lane_and_size_are_counted():
+    viewer = Viewer(Hello(('h264',), 'vr', 512))
+    for _ in range(6):
+        viewer.spend_change(5.0)
+    with pytest.raises(ProtocolError, match='change'):
+        viewer.spend_change(5.0)
 
 
 def test_late_eyes_are_left_out():
