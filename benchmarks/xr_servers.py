@@ -27,7 +27,6 @@ from avatar_ros.types import Image
 from benchmarks.xr_scene import FPS, MovingAvatar, stereo_eyes
 
 WIDTH, HEIGHT = 1280, 720
-KINDS = ('ours', 'ours_jpeg', 'mjpeg', 'aiortc')
 _PAGE = Path(__file__).parent / 'pages' / 'rival.html'
 _FRAMES = 60
 
@@ -61,7 +60,7 @@ class Pace:
 class Ours(Pace):
     """The real server; only the renderer is a list of pictures drawn before."""
 
-    def __init__(self, lane: str) -> None:
+    def __init__(self) -> None:
         super().__init__()
         avatar = MovingAvatar(_FRAMES)
         self._layers: list[list[Layers]] = []
@@ -72,7 +71,7 @@ class Ours(Pace):
         host = sys.argv[2] if len(sys.argv) > 2 else '127.0.0.1'
         self.server = XrServer(Access(host), port=0, height=480, max_pixels_per_s=1e9)
         self.server.start()
-        self.url = self.server.url() + ('&lane=jpeg' if lane == 'jpeg' else '')
+        self.url = self.server.url()
         self._drawn = 0
         threading.Thread(target=self._run, daemon=True).start()
 
@@ -87,8 +86,9 @@ class Ours(Pace):
                 work = replace(work, cameras=tuple(c.scaled(640, 480) for c in work.cameras))
                 layers = self._layers[order[tick % len(order)]][: len(work.cameras)]
                 first = work.members[0]
-                self.t0[first.next_frame_id] = time.time() * 1e3
-                self.server.hub.finish(work, layers, 0.0, 0.0, time.monotonic)
+                now_ms = time.time() * 1e3
+                self.t0[first.next_frame_id] = now_ms
+                self.server.hub.finish(work, layers, now_ms, 0.0, time.monotonic)
                 self.bytes = first.bytes
 
 
@@ -202,8 +202,8 @@ class Rival(Pictures):
 def main() -> None:
     cv2.setNumThreads(1)
     make: dict[str, Callable[[], Any]] = {
-        'ours': lambda: Ours('h264'),
-        'ours_jpeg': lambda: Ours('jpeg'),
+        'ours': lambda: Ours(),
+        'ours_vr': lambda: Ours(),
         'mjpeg': Rival,
         'aiortc': Rival,
     }
