@@ -30,10 +30,7 @@ README_ROWS = (
     ('xr.glass.p50_ms', 'picture there to drawn on a desktop page (software GL)'),
     ('xr.glass.of_mjpeg', 'of what MJPEG takes'),
     ('xr.glass.of_aiortc', 'of what aiortc takes as it comes'),
-    (
-        'xr.glass_vr.bytes_of_mjpeg',
-        'bytes of a stereo frame with alpha and depth, of those of MJPEG',
-    ),
+    ('xr.clients_4.cpu_of_one', 'server with four viewers of one view, CPU time of that with one'),
     ('transport.720p_30hz.profile.age_p50_ms', 'raw 720p image from process to process, median'),
     ('transport.720p_30hz.profile.lost_percent', 'of them lost, with our profile'),
     ('transport.720p_30hz.default.lost_percent', 'of them lost, with the middleware defaults'),

@@ -146,7 +146,7 @@ def glass(count: int) -> list[Metric]:
         metric('glass.of_mjpeg', medians['glass'] / medians['glass_mjpeg_q95'], 'x', 'lower',
                where),
         metric('glass_vr.of_mjpeg', medians['glass_vr'] / medians['glass_mjpeg_q95'], 'x', 'lower',
-               f'VR draws every frame anew in software; {where}'),
+               f'VR draws every frame anew, in software, and the rate has fallen for it; {where}'),
         metric('glass_vr.bytes_of_mjpeg', bytes_['glass_vr'] / bytes_['glass_mjpeg_q95'], 'x',
                'lower',
                f'{where}; ours with alpha and depth'),

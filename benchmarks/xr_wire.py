@@ -70,9 +70,9 @@ async def _fuzz(server: XrServer, messages: int, rng: np.random.Generator) -> Fu
         async with session.get(server.url()) as response:
             assert response.status == 200
         before = 0.0
-        while result.sent < messages:
-            if before == 0.0 and result.sent > messages // 10:
-                before = resident_mb()  # the first tenth warms caches and pools
+        while result.sent < 2 * messages:
+            if before == 0.0 and result.sent >= messages:
+                before = resident_mb()  # as many before, which fill caches and pools
             socket = await session.ws_connect(f'{base}/xr', headers={'Origin': base})
             try:
                 if rng.random() < 0.9:

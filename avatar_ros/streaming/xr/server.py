@@ -6,6 +6,7 @@
 import asyncio
 import functools
 import logging
+import re
 import ssl
 import threading
 import time
@@ -41,6 +42,7 @@ _TYPES = {
     '.svg': 'image/svg+xml',
 }
 _HELLO_S = 5.0
+_WARN_S = 1.0
 _CAMERA_S = 0.2
 _BOUNDARY = 'frame'
 #: Radius of the sphere that fills the page's first view, per metre of distance (40 degrees high).
@@ -90,6 +92,7 @@ class XrServer:
         self._graph: dict[str, object] = {}
         self._camera: bytes | None = None
         self._camera_at_s = 0.0
+        self._warned_s = -_WARN_S
         self._mjpeg: set[asyncio.Queue[bytes]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name='xr_server', daemon=True)
@@ -231,7 +234,7 @@ class XrServer:
             response: web.StreamResponse = await handler(request)  # type: ignore[misc]
         except web.HTTPException as error:
             if error.status >= 400:
-                self.refused[f'{error.status} {request.path}'[:40]] += 1
+                self.refused[f'http {error.status}'] += 1
             error.headers.update(_headers())
             raise
         return response
@@ -303,8 +306,12 @@ class XrServer:
         return np.array([x, y, self._first_view[1]])
 
     async def _dismiss(self, socket: web.WebSocketResponse, reason: str) -> None:
-        self.refused[reason[:60]] += 1
-        logger.warning('a client was turned away: %s', reason)
+        # What strangers send must not become ever new keys, nor fill the log.
+        self.refused[re.sub(r'[\d.e+-]+|\'.*\'', '#', reason)[:60]] += 1
+        now_s = time.monotonic()
+        if now_s - self._warned_s > _WARN_S:
+            self._warned_s = now_s
+            logger.warning('a client was turned away: %s', reason)
         if not socket.closed:
             await socket.send_str(protocol.text('error', message=reason))
             await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=reason[:100].encode())
