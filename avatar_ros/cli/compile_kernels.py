@@ -11,6 +11,7 @@ from avatar_ros.avatars.player import Player, orbit_camera
 from avatar_ros.avatars.stage import Stage
 from avatar_ros.body.skeletons import SIDES
 from avatar_ros.render import select_engine
+from avatar_ros.streaming.xr import encoder
 from avatar_ros.tracking import BodyIK, HandIK
 from avatar_ros.tracking.rest_landmarks import free_rest_landmarks
 
@@ -23,6 +24,7 @@ def main() -> None:
     BodyIK(rest)(rest.points * np.array([1.0, -1.0, -1.0]))
     for side in SIDES:
         HandIK(side, rest.joints)(np.random.default_rng(0).normal(size=(21, 3)))
+    encoder.warm_up()
     print(f'kernels are ready ({time.perf_counter() - start:.1f} s)')
 
 

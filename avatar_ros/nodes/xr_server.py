@@ -30,6 +30,7 @@ from avatar_ros.streaming.xr.access import (
     reachable_addresses,
     tls_context,
 )
+from avatar_ros.streaming.xr.encoder import warm_up
 from avatar_ros.streaming.xr.packing import Layers
 from avatar_ros.streaming.xr.server import XrServer
 from avatar_ros.types import Image
@@ -88,6 +89,7 @@ class XrServerNode(AvatarNode[XrServerParameters]):
         result = super().on_configure(state)
         if result == TransitionCallbackReturn.SUCCESS:
             try:
+                warm_up()
                 self.server = self._make_server()
                 self.server.start()
             except (ValueError, OSError) as error:

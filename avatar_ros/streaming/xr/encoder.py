@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from av.video.frame import PictureType
 
-from avatar_ros.streaming.xr.packing import Layers, Packer, packed_size
+from avatar_ros.streaming.xr.packing import Layers, Packer, depth_range, packed_size
 from avatar_ros.types import Array
 
 logger = logging.getLogger(__name__)
@@ -134,3 +134,10 @@ class JpegEncoder:
         if not ok:
             raise ValueError('OpenCV could not encode a picture as JPEG.')
         return Encoded(jpeg.tobytes(), True)
+
+
+def warm_up() -> None:
+    """Compile what packing needs and find the encoder, so that the first picture is not late."""
+    side = 64
+    one = Layers(np.ones((side, side, 4), np.float32), np.ones((side, side), np.float32))
+    H264Encoder(side, side, 2).encode([one, one], *depth_range([one]), key=True)
