@@ -300,10 +300,15 @@ def dress(
     base: Base, assets: Path, person: dict, skin_texture: np.ndarray
 ) -> tuple[list[Part], np.ndarray]:
     """Parts in the A-pose with the 52 face actions, and the joints (55, 3)."""
-    neutral, joints = base.shaped(person['phenotype'])
-    body, _ = base.shaped(person['phenotype'], person['at_rest'])
+    shape = person['phenotype'], person.get('changes')
+
+    def shaped(actions: dict[str, float] | None = None) -> tuple[np.ndarray, np.ndarray]:
+        return base.shaped(shape[0], actions, shape[1])
+
+    neutral, joints = shaped()
+    body, _ = shaped(person['at_rest'])
     # The actions are linear: each moves the resting face as it moves the neutral one.
-    acted = [base.shaped(person['phenotype'], {name: 1.0})[0] - neutral for name in ARKIT_52]
+    acted = [shaped({name: 1.0})[0] - neutral for name in ARKIT_52]
     acted = [body + delta for delta in acted]
     parts: list[Part] = []
     hidden = np.zeros(len(body), bool)
@@ -344,8 +349,10 @@ def dress(
 
     for name in person['clothes']:
         add('cloth', 'clothes', name)
-    soften_crotch(parts[0], joints)
-    add('hair', 'hair', person['hair'])
+    if parts:
+        soften_crotch(parts[0], joints)
+    if person['hair']:
+        add('hair', 'hair', person['hair'])
     add('brow', 'eyebrows', person['brows'])
     add('lash', 'eyelashes', person['lashes'])
     add('teeth', 'teeth', 'teeth_base', assets / 'teeth' / 'materials' / 'teeth.png')
@@ -643,7 +650,11 @@ def visibility(
 
 
 def bake_light(
-    gl: Gl, parts: list[Part], vertices: list[np.ndarray], head: np.ndarray
+    gl: Gl,
+    parts: list[Part],
+    vertices: list[np.ndarray],
+    head: np.ndarray,
+    head_only: bool = False,
 ) -> list[np.ndarray]:
     """Light (V, 3) that falls on each vertex, about 1 where the sky is free."""
     ways = directions(96)
@@ -656,8 +667,10 @@ def bake_light(
     warm = np.clip(ways @ key, 0, 1)[:, None] * np.array([0.06, 0.0, -0.06]) + 1.0
     normals = [part.normals(v) for part, v in zip(parts, vertices, strict=True)]
     middle = (np.array([0, -0.1, 0]), 1.15)
-    whole = visibility(gl, parts, vertices, normals, *middle, ways, 1024, 0.006)
     close = visibility(gl, parts, vertices, normals, head, 0.24, ways, 1024, 0.0025)
+    whole = close
+    if not head_only:
+        whole = visibility(gl, parts, vertices, normals, *middle, ways, 1024, 0.006)
     lights = []
     for i, part in enumerate(parts):
         n = normals[i]

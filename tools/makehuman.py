@@ -81,10 +81,13 @@ class Base:
     """Rows (55,) of the bones that stand where the joints are."""
 
     @classmethod
-    def load(cls, helpers: bool = True) -> 'Base':
-        """With `helpers`, the full base mesh that items are fitted to; otherwise the skin only."""
+    def load(cls, helpers: bool = True, local_changes: bool = False) -> 'Base':
+        """With `helpers`, the full base mesh that items are fitted to; otherwise the skin only.
+
+        `local_changes` adds MakeHuman's sliders of noses, chins, ears and so on.
+        """
         torch.set_num_threads(1)
-        extra = {}
+        extra = {'local_changes': 'all'} if local_changes else {}
         if helpers:
             extra['phenotypes'] = 'all'
             extra['topology'] = TopologyConfig(
@@ -113,11 +116,16 @@ class Base:
         )
 
     def shaped(
-        self, phenotype: dict[str, float], actions: dict[str, float] | None = None
+        self,
+        phenotype: dict[str, float],
+        actions: dict[str, float] | None = None,
+        changes: dict[str, float] | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Vertices (V, 3) and SMPL-X joints (55, 3) in the A-pose."""
         pose = torch.eye(4).repeat(1, len(self.model.bone_labels), 1, 1)
         kwargs = {'facial_actions': actions} if actions else {}
+        if changes:
+            kwargs['local_changes_kwargs'] = changes
         with torch.no_grad():
             out = self.model(pose_parameters=pose, phenotype_kwargs=phenotype, **kwargs)
         vertices = out['rest_vertices'][0].numpy().astype(float) @ R_SMPL_ANNY.T

@@ -25,8 +25,9 @@ class Gaussians:
     opacities: Tensor
     """Peak opacities (N,) in 0..1."""
     colors: Tensor
-    """RGB (N, 3) or one set a camera (C, N, 3) when `sh_degree` is None; otherwise spherical
-    harmonic coefficients (N, K, 3) with K = (sh_degree + 1) ** 2."""
+    """RGB (N, 3) or one set a camera (C, N, 3) when `sh_degree` is None, or features (N, D) of any
+    other number of channels; otherwise spherical harmonic coefficients (N, K, 3) with
+    K = (sh_degree + 1) ** 2."""
     sh_degree: int | None = None
 
     def __post_init__(self) -> None:
@@ -38,10 +39,12 @@ class Gaussians:
                 raise ValueError(f'Gaussians.{name} has shape {found}; expected {shape}.')
         found = tuple(self.colors.shape)
         if self.sh_degree is None:
-            if found[-2:] != (n, 3) or len(found) > 3:
+            features = len(found) == 2 and found[0] == n and found[1] > 0
+            if not features and (found[-2:] != (n, 3) or len(found) != 3):
                 raise ValueError(
                     f'Gaussians.colors has shape {found}; expected ({n}, 3) or (cameras, {n}, 3) '
-                    'for plain RGB. Set sh_degree if these are spherical harmonics.'
+                    f'for plain RGB, ({n}, channels) for features. Set sh_degree if these are '
+                    'spherical harmonics.'
                 )
         else:
             if not 0 <= self.sh_degree <= 3:

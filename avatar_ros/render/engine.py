@@ -22,8 +22,8 @@ class Rendered:
     """Images of one call, one a camera."""
 
     colors: Tensor
-    """(C, H, W, D): RGB, then depth in metres if the mode asks for it. `D` is depth weighted
-    with alpha, `ED` ("expected") is divided by alpha. Not clamped above 1."""
+    """(C, H, W, D): RGB or features, then depth in metres if the mode asks for it. `D` is depth
+    weighted with alpha, `ED` ("expected") is divided by alpha. Not clamped above 1."""
     alphas: Tensor
     """(C, H, W, 1) coverage 0..1."""
 
@@ -64,7 +64,7 @@ class Engine(Protocol):
         far_plane: float = 1e10,
         workspace: Any = None,
     ) -> Rendered:
-        """Images of the Gaussians, background (C, 3) behind them; black without one."""
+        """Images of the Gaussians, background (C, D) behind them; black without one."""
 
 
 def check_request(
@@ -98,10 +98,11 @@ def check_request(
     if not near_plane > 0:
         raise ValueError(f'near_plane is {near_plane}; expected metres above 0.')
     count = len(cameras)
-    if backgrounds is not None and tuple(backgrounds.shape) != (count, 3):
+    channels = 3 if gaussians.sh_degree is not None else gaussians.colors.shape[-1]
+    if backgrounds is not None and tuple(backgrounds.shape) != (count, channels):
         raise ValueError(
-            f'backgrounds have shape {tuple(backgrounds.shape)}; expected ({count}, 3), one RGB '
-            'a camera.'
+            f'backgrounds have shape {tuple(backgrounds.shape)}; expected ({count}, {channels}), '
+            'one colour a camera.'
         )
     if gaussians.colors.dim() == 3 and gaussians.sh_degree is None:
         sets = gaussians.colors.shape[0]
@@ -132,8 +133,8 @@ TENSORS = ('means', 'quats', 'scales', 'opacities', 'colors')
 def compose(
     rgbd: Tensor, alphas: Tensor, backgrounds: Tensor | None, render_mode: RenderMode
 ) -> Rendered:
-    """From RGB and accumulated depth (C, H, W, 4) on black to what a render mode promises."""
-    colors, depth = rgbd[..., :3], rgbd[..., 3:]
+    """From colours and accumulated depth (C, H, W, D + 1) on black to what a mode promises."""
+    colors, depth = rgbd[..., :-1], rgbd[..., -1:]
     if render_mode.endswith('ED'):
         depth = depth / alphas.clamp_min(1e-10)
     if render_mode in ('D', 'ED'):

@@ -81,24 +81,14 @@ def ranges(n: int, workers: int) -> list[tuple[int, int]]:
     return list(pairwise(edges))
 
 
-def draw(
+def prepare(
     buffers: CameraBuffers,
     splats: Splats,
     view: View,
-    background: Array,
-    depth_at: int,
-    expected: bool,
-    out: Array,
-    alphas: Array,
-    simd: bool = True,
     workers: int = 1,
     run: Runner = run_in_turn,
 ) -> int:
-    """Number of Gaussians drawn into out (H, W, D) and alphas (H, W).
-
-    `depth_at` and `expected` say where depth goes, see `write_row`. Afterwards `buffers`
-    hold what the backward pass needs.
-    """
+    """Number of Gaussians that the camera sees; `buffers` then hold them by depth and by tile."""
     n = len(splats.means)
     buffers.reserve(n, view.width, view.height, workers)
     rows, depths = buffers.rows[:n], buffers.depths[:n]
@@ -121,6 +111,28 @@ def draw(
     gather_rows(buffers.order, drawn, rows, splats.colors, buffers.sorted_rows)
     bin_rows(buffers, drawn, view.width, view.height)
     deal_tiles(buffers.starts, workers, buffers.owners, buffers.loads)
+    return drawn
+
+
+def draw(
+    buffers: CameraBuffers,
+    splats: Splats,
+    view: View,
+    background: Array,
+    depth_at: int,
+    expected: bool,
+    out: Array,
+    alphas: Array,
+    simd: bool = True,
+    workers: int = 1,
+    run: Runner = run_in_turn,
+) -> int:
+    """Number of Gaussians drawn into out (H, W, D) and alphas (H, W).
+
+    `depth_at` and `expected` say where depth goes, see `write_row`. Afterwards `buffers`
+    hold what the backward pass needs.
+    """
+    drawn = prepare(buffers, splats, view, workers, run)
     kernel = blend if simd else blend_plain
     run(
         [

@@ -83,8 +83,9 @@ class GsplatEngine:
             self, gaussians, cameras, backgrounds, render_mode, rasterize_mode, near_plane
         )
         if not len(gaussians):
-            blank = torch.zeros(len(cameras), height, width, 5, device=self.device)
-            return compose(blank[..., :4], blank[..., 4:], backgrounds, render_mode)
+            channels = 3 if gaussians.sh_degree is not None else gaussians.colors.shape[-1]
+            blank = torch.zeros(len(cameras), height, width, channels + 2, device=self.device)
+            return compose(blank[..., :-1], blank[..., -1:], backgrounds, render_mode)
         viewmats = np.stack([camera.T_camera_world for camera in cameras]).astype(np.float32)
         Ks = np.stack([camera.K for camera in cameras]).astype(np.float32)
         colors, alphas, _ = rasterization(

@@ -15,7 +15,7 @@ from avatar_ros.gaussians import Gaussians
 from avatar_ros.gaussians.sh_autograd import sh_colors
 from avatar_ros.gaussians.spherical_harmonics import evaluate_sh_into
 from avatar_ros.geometry import Camera
-from avatar_ros.render.autograd import Rasterize, as_float32
+from avatar_ros.render.autograd import Rasterize, RasterizeFeatures, as_float32
 from avatar_ros.render.engine import (
     RasterizeMode,
     Rendered,
@@ -91,15 +91,16 @@ class NumbaEngine:
     ) -> Rendered:
         """Images as float32; with a workspace they are views into it.
 
-        A call with a tensor that requires gradients takes the differentiable way, which
-        allocates, and ignores the workspace.
+        A call with a tensor that requires gradients, or with features of other than three
+        channels, takes the differentiable way, which allocates, and ignores the workspace.
         """
         check_request(
             self, gaussians, cameras, backgrounds, render_mode, rasterize_mode, near_plane
         )
         antialiased = rasterize_mode == 'antialiased'
         views = [View.of(c, eps2d, near_plane, far_plane, antialiased) for c in cameras]
-        if needs_gradient(gaussians, backgrounds):
+        features = gaussians.sh_degree is None and gaussians.colors.shape[-1] != 3
+        if features or needs_gradient(gaussians, backgrounds):
             rgbd, alphas = self._differentiable(gaussians, views)
             return compose(rgbd, alphas, backgrounds, render_mode)
         return self._live(gaussians, views, backgrounds, render_mode, workspace or Workspace())
@@ -162,6 +163,12 @@ class NumbaEngine:
         if gaussians.sh_degree is not None:
             eyes = torch.stack([torch.from_numpy(view.eye) for view in views])
             colors = sh_colors(colors, gaussians.means, eyes)
+        if colors.shape[-1] != 3:
+            vectors, alphas = RasterizeFeatures.apply(
+                gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities, colors,
+                views, self.threads, self._run,
+            )  # fmt: skip
+            return vectors, alphas
         rgbd, alphas = Rasterize.apply(
             gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities, colors,
             views, self.simd, self.threads, self._run,

@@ -115,7 +115,7 @@ def project(
 
 
 def composite(splats: Projected, pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """RGB and depth (P, 4) and alphas (P, 1) of every Gaussian onto every pixel (P, 2)."""
+    """Colours and depth (P, D + 1) and alphas (P, 1) of every Gaussian onto every pixel (P, 2)."""
     dx, dy = (splats.pixels[:, None] - pixels[None]).unbind(-1)
     a, b, c = splats.conics[:, :, None].unbind(1)
     sigma = 0.5 * (a * dx * dx + c * dy * dy) + b * dx * dy
@@ -129,7 +129,7 @@ def composite(splats: Projected, pixels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def render_camera(splats: Projected, width: int, height: int) -> tuple[Tensor, Tensor]:
-    """RGB and depth (H, W, 4) and alphas (H, W, 1), tile by tile."""
+    """Colours and depth (H, W, D + 1) and alphas (H, W, 1), tile by tile."""
     bands = []
     for y0 in range(0, height, _TILE):
         band = []
@@ -143,10 +143,10 @@ def render_camera(splats: Projected, width: int, height: int) -> tuple[Tensor, T
             here = Projected(*(getattr(splats, name)[near] for name in vars(splats)))
             grid = torch.stack([x, y], -1).reshape(-1, 2).to(splats.pixels)
             rgbd, alphas = composite(here, grid)
-            band.append(torch.cat([rgbd, alphas], -1).reshape(y1 - y0, x1 - x0, 5))
+            band.append(torch.cat([rgbd, alphas], -1).reshape(y1 - y0, x1 - x0, -1))
         bands.append(torch.cat(band, 1))
     image = torch.cat(bands)
-    return image[..., :4], image[..., 4:]
+    return image[..., :-1], image[..., -1:]
 
 
 class ReferenceEngine:
