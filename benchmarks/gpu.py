@@ -15,14 +15,17 @@ from typing import Literal
 import numpy as np
 import torch
 
-from avatar_ros.avatars import SkinnedAvatar, avatar_path, load_bundle
-from avatar_ros.body import SMPLX, BodyPose, FaceExpression
+from avatar_ros.avatars import HeadAvatar, SkinnedAvatar, avatar_path, load_bundle
+from avatar_ros.avatars.head.config import HeadNetworkConfig
+from avatar_ros.body import ARKIT_52, FLAME, SMPLX, BodyPose, FaceExpression
 from avatar_ros.gaussians import Gaussians
 from avatar_ros.geometry import quat_from_rotvec
 from avatar_ros.machine import machine
 from avatar_ros.render import Engine, NumbaEngine
 from avatar_ros.render.gsplat_engine import GsplatEngine, why_gsplat_cannot_run
+from avatar_ros.training.head.cameras import nersemble_rig
 from benchmarks import network
+from benchmarks.head_scene import random_head
 from benchmarks.metrics import Metric, median_wall_ms, write_results
 from benchmarks.scene import camera, person
 
@@ -125,7 +128,7 @@ def avatar(engine: Engine) -> list[Metric]:
     quats = quat_from_rotvec(rng.normal(0, 0.3, (len(SMPLX), 3)))
     pose = BodyPose(SMPLX, np.eye(4), quats, np.ones(len(SMPLX)))
     names = () if bundle.expression is None else bundle.expression.names
-    face = FaceExpression('arkit52', dict.fromkeys(names, 0.3))
+    face = FaceExpression('arkit52', names, np.full(len(names), 0.3))
     on_cpu, on_gpu = SkinnedAvatar(bundle), SkinnedAvatar(bundle, engine.device)
     a, b = on_cpu.deform(pose, face), on_gpu.deform(pose, face)
     apart = float((a.means - b.means.cpu()).norm(dim=1).max()) * 1e3
@@ -138,6 +141,33 @@ def avatar(engine: Engine) -> list[Metric]:
         _metric('avatar.parity_mm', apart, 'mm', f'{what}, the worst against the CPU'),
         _metric('avatar.frame_512.ms', _timed(frame), 'ms', f'{what}, deformed and drawn'),
     ]
+
+
+def heads(engine: Engine) -> list[Metric]:
+    """A head with HeadGAP's sizes: everything on CUDA, the screen-space network included."""
+    config = HeadNetworkConfig()
+    bundle = random_head(config)
+    face = FaceExpression('arkit52', ARKIT_52, np.full(len(ARKIT_52), 0.2))
+    pose = BodyPose(FLAME, np.eye(4), np.tile([1.0, 0, 0, 0], (len(FLAME), 1)), np.ones(len(FLAME)))
+    view = nersemble_rig(512)[8]
+    rows = []
+    for name, cnn in (('with_cnn', True), ('without_cnn', False)):
+        avatar = HeadAvatar(bundle, engine.device, cnn)
+
+        def frame(avatar: HeadAvatar = avatar) -> object:
+            gaussians = avatar.deform(pose, face)
+            image = engine.rasterize(gaussians, [view])
+            if avatar.refine is None:
+                return image
+            with torch.no_grad():
+                return avatar.refine(image.colors, image.alphas)
+
+        what = f'{len(bundle)} Gaussians, paper sizes, 512x512, expression to picture'
+        ms = _timed(frame)
+        rows.append(_metric(f'head.paper_512.{name}.fps', 1e3 / ms, '1/s', what, 'higher'))
+        deform = _timed(lambda avatar=avatar: avatar.deform(pose, face))  # type: ignore[misc]
+        rows.append(_metric(f'head.paper_512.{name}.deform_ms', deform, 'ms', what))
+    return rows
 
 
 def networks() -> list[Metric]:
@@ -154,7 +184,8 @@ def main() -> int:
         return 0
     engine = GsplatEngine()
     engine.warm_up()
-    rows = [*parity(engine), gradients(engine), *speed(engine), *avatar(engine), *networks()]
+    rows = [*parity(engine), gradients(engine), *speed(engine), *avatar(engine)]
+    rows += [*heads(engine), *networks()]
     write_results('gpu', rows)
     return 0
 

@@ -9,8 +9,16 @@ from pathlib import Path
 import torch
 
 from avatar_ros.avatars.avatar import Avatar, avatar_path, shipped_avatars
-from avatar_ros.avatars.bundle import Bundle, ExpressionBasis, load_bundle, save_bundle
+from avatar_ros.avatars.bundle import (
+    Bundle,
+    ExpressionBasis,
+    load_any_bundle,
+    load_bundle,
+    save_bundle,
+)
 from avatar_ros.avatars.bundle_files import BundleError
+from avatar_ros.avatars.head.avatar import HeadAvatar
+from avatar_ros.avatars.head.bundle import HeadBundle, save_head_bundle
 from avatar_ros.avatars.network_avatar import NetworkAvatar
 from avatar_ros.avatars.pose_basis import PoseBasis
 from avatar_ros.avatars.skinned import SkinnedAvatar
@@ -26,29 +34,37 @@ __all__ = [
     'Bundle',
     'BundleError',
     'ExpressionBasis',
+    'HeadAvatar',
+    'HeadBundle',
     'NetworkAvatar',
     'PoseBasis',
     'SkinnedAvatar',
     'avatar_path',
+    'load_any_bundle',
     'load_avatar',
     'load_bundle',
     'save_bundle',
+    'save_head_bundle',
     'shipped_avatars',
 ]
 
 
 def load_avatar(
     path_or_name: str | Path, device: torch.device | str = 'cpu', playback: str = 'auto'
-) -> SkinnedAvatar:
+) -> SkinnedAvatar | HeadAvatar:
     """The avatar in a bundle (.zip or directory), or the shipped one of that name (``demo``).
 
     :param playback: ``baked`` plays the linear pose basis, ``network`` the networks that the
-        bundle holds, ``auto`` the networks on CUDA if there are any, the basis otherwise.
+        bundle holds, ``auto`` the networks on CUDA if there are any, the basis otherwise. Heads
+        always play their networks; ``network`` adds the screen-space one, ``baked`` leaves it out.
     :raises ValueError: if there is none, the bundle is damaged, or it cannot be played so.
     """
     if playback not in PLAYBACKS:
         raise ValueError(f'playback {playback!r}; expected one of {", ".join(PLAYBACKS)}.')
-    bundle = load_bundle(avatar_path(path_or_name))
+    bundle = load_any_bundle(avatar_path(path_or_name))
+    if isinstance(bundle, HeadBundle):
+        cnn = {'auto': None, 'baked': False, 'network': True}[playback]
+        return HeadAvatar(bundle, device, cnn)
     on_gpu = torch.device(device).type == 'cuda'
     by_network = playback == 'network' or (
         playback == 'auto' and on_gpu and bundle.network is not None

@@ -3,7 +3,7 @@
 
 """What every avatar can do, and how to get one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -37,6 +37,12 @@ class Avatar(Protocol):
 
     def colors_for(self, camera_positions: Sequence[FloatArray] | FloatArray) -> Tensor:
         """RGB (C, N, 3) of the last pose, seen from C points in its frame."""
+        ...
+
+    @property
+    def refine(self) -> Callable[[Tensor, Tensor], Tensor] | None:
+        """A screen-space network: RGB (C, H, W, 3) from what `deform`'s colours give on black
+        (C, H, W, D) and coverage (C, H, W, 1); None if the colours are RGB already."""
         ...
 
     @property

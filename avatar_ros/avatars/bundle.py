@@ -36,6 +36,8 @@ from avatar_ros.avatars.bundle_files import (
     Tensors,
     write_files,
 )
+from avatar_ros.avatars.head.bundle import KIND as HEAD_KIND
+from avatar_ros.avatars.head.bundle import HeadBundle, read_head_bundle
 from avatar_ros.avatars.network.cached import CachedNetwork
 from avatar_ros.avatars.network.config import NetworkConfig
 from avatar_ros.avatars.pose_basis import GROUPS, PoseBasis
@@ -113,14 +115,31 @@ class Bundle:
         return len(self.gaussians)
 
 
-def load_bundle(path: str | Path) -> Bundle:
-    """The bundle in a directory or zip file.
+def load_any_bundle(path: str | Path) -> 'Bundle | HeadBundle':
+    """The bundle in a directory or zip file, whatever kind of avatar it holds.
 
     :raises BundleError: if anything in it is missing, damaged, too large or unknown.
     """
     files = BundleFiles(Path(path))
-    manifest = _manifest(files)
-    fields = Fields(files.name(MANIFEST), manifest)
+    fields = Fields(files.name(MANIFEST), _manifest(files))
+    if fields.one_of('kind', [KIND, HEAD_KIND]) == HEAD_KIND:
+        return read_head_bundle(files, fields)
+    return _read_bundle(files, fields)
+
+
+def load_bundle(path: str | Path) -> Bundle:
+    """The bundle of a body avatar in a directory or zip file.
+
+    :raises BundleError: if anything in it is missing, damaged, too large or unknown, or if it is
+        a head.
+    """
+    bundle = load_any_bundle(path)
+    if not isinstance(bundle, Bundle):
+        raise BundleError(f'{path}: is a head avatar; expected a body. Use load_any_bundle.')
+    return bundle
+
+
+def _read_bundle(files: BundleFiles, fields: Fields) -> Bundle:
     skeleton = SKELETONS[fields.one_of('skeleton', sorted(SKELETONS))]
     gaussians = _gaussians(files, fields)
     splats = len(gaussians)
@@ -249,7 +268,6 @@ def _manifest(files: BundleFiles) -> Mapping[str, Any]:
         raise fields.error(
             'version', ' or '.join(map(str, VERSIONS)), 'Update avatar_ros, or export again.'
         )
-    fields.one_of('kind', [KIND])
     fields.one_of('axes', [AXES])
     fields.one_of('units', ['metre'])
     return manifest

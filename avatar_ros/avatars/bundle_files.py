@@ -237,6 +237,10 @@ class Tensors:
                 raise self.error(name, 'values that are not finite or huge', f'at most {limit}')
         return np.ascontiguousarray(tensor)
 
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name -> shape of every tensor."""
+        return {name: tuple(values.shape) for name, values in self._tensors.items()}
+
     def all_float32(self) -> dict[str, Array]:
         """Every tensor, all of which must be finite float32."""
         return {

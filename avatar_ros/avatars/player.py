@@ -125,14 +125,23 @@ class Player:
             colors = self.avatar.colors_for([view.position for view in views])
             gaussians = replace(gaussians, colors=colors)
         behind = torch.zeros(3) if background is None else background
-        return self.engine.rasterize(
+        backgrounds = behind.repeat(len(views), 1).to(self.engine.device)
+        refine = self.avatar.refine
+        rendered = self.engine.rasterize(
             gaussians,
             views,
-            backgrounds=behind.repeat(len(views), 1).to(self.engine.device),
+            backgrounds=None if refine else backgrounds,
             render_mode='RGB+ED' if depth else 'RGB',
             rasterize_mode=self._rasterize_mode,
             workspace=self._workspace,
         )
+        if refine is None:
+            return rendered
+        channels = gaussians.colors.shape[-1]
+        with torch.no_grad():
+            rgb = refine(rendered.colors[..., :channels], rendered.alphas)
+        rgb = rgb + (1 - rendered.alphas) * backgrounds[:, None, None]
+        return Rendered(torch.cat([rgb, rendered.colors[..., channels:]], dim=-1), rendered.alphas)
 
     def _posed(self) -> Gaussians:
         if self._gaussians is None:

@@ -89,6 +89,9 @@ class SkinnedAvatar:
     def __len__(self) -> int:
         return len(self.bundle)
 
+    #: The colours are RGB: no network looks at the picture.
+    refine = None
+
     def deform(self, pose: BodyPose, expression: FaceExpression | None = None) -> Gaussians:
         """The Gaussians in the frame of the pose, with plain RGB colours.
 

@@ -46,7 +46,7 @@ def add_parser(subparsers: 'argparse._SubParsersAction[argparse.ArgumentParser]'
 def run(args: argparse.Namespace) -> int:
     """Draw the held-out pictures and compare."""
     use_threads(args.threads)
-    from avatar_ros.avatars import load_avatar
+    from avatar_ros.avatars import SkinnedAvatar, load_avatar
     from avatar_ros.render import select_engine
     from avatar_ros.training import evaluate
     from avatar_ros.training.capture import SPLITS
@@ -59,6 +59,9 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f'--split {sorted(unknown)[0]}; expected {", ".join(SPLITS)}.')
     engine = select_engine(args.engine)
     avatar = load_avatar(args.bundle, engine.device, args.playback)
+    if not isinstance(avatar, SkinnedAvatar):
+        raise ValueError(f'{args.bundle}: is a head avatar; expected a body. `benchmarks.heads` '
+                         'judges heads.')  # fmt: skip
     capture = load_capture(args.data, args.body_model)
     draw = evaluate.bundle_player(avatar, capture, engine)
     perceptual = load_perceptual()

@@ -49,3 +49,33 @@ def matrix_from_quat(quat: Tensor) -> Tensor:
         2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
     ]  # fmt: skip
     return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
+
+
+def quat_from_matrix(R: Tensor) -> Tensor:
+    """Quaternions (..., 4) wxyz of rotation matrices (..., 3, 3), of unit length.
+
+    The best conditioned of the four formulas is taken for each, so that gradients are finite.
+    """
+    m = [[R[..., i, j] for j in range(3)] for i in range(3)]
+    trace = m[0][0] + m[1][1] + m[2][2]
+    candidates = torch.stack(
+        [
+            torch.stack([1 + trace, m[2][1] - m[1][2], m[0][2] - m[2][0], m[1][0] - m[0][1]], -1),
+            torch.stack(
+                [m[2][1] - m[1][2], 1 + 2 * m[0][0] - trace, m[0][1] + m[1][0], m[0][2] + m[2][0]],
+                -1,
+            ),
+            torch.stack(
+                [m[0][2] - m[2][0], m[0][1] + m[1][0], 1 + 2 * m[1][1] - trace, m[1][2] + m[2][1]],
+                -1,
+            ),
+            torch.stack(
+                [m[1][0] - m[0][1], m[0][2] + m[2][0], m[1][2] + m[2][1], 1 + 2 * m[2][2] - trace],
+                -1,
+            ),
+        ],
+        dim=-2,
+    )
+    best = candidates.diagonal(dim1=-2, dim2=-1).argmax(-1)
+    chosen = torch.take_along_dim(candidates, best[..., None, None], dim=-2)[..., 0, :]
+    return torch.nn.functional.normalize(chosen, dim=-1)

@@ -99,6 +99,8 @@ class GsplatEngine:
             eps2d=eps2d,
             sh_degree=gaussians.sh_degree,
             packed=False,
+            # One pass for all features: HeadGAP has 34 channels, gsplat would take them by 32.
+            channel_chunk=64,
             backgrounds=None if backgrounds is None else backgrounds.to(self.device),
             render_mode=render_mode,
             rasterize_mode=rasterize_mode,

@@ -1,0 +1,209 @@
+# Copyright 2026 Avatar ROS developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""A head that tracked faces drive: HeadGAP's networks, with all cached that no expression moves."""
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from avatar_ros.avatars.bundle_files import BundleError
+from avatar_ros.avatars.head.bundle import HeadBundle
+from avatar_ros.avatars.head.gapnet import GapNet
+from avatar_ros.avatars.head.rig import HeadRig, displacement, place
+from avatar_ros.avatars.skinned import eye_rotation
+from avatar_ros.body import ARKIT_52, FLAME, BodyPose, FaceExpression
+from avatar_ros.body.lbs import forward_kinematics
+from avatar_ros.body.model import free_body
+from avatar_ros.gaussians import Gaussians
+from avatar_ros.geometry import rotvec_from_matrix, rotvec_from_quat
+from avatar_ros.types import Array, FloatArray
+
+_log = logging.getLogger(__name__)
+
+#: Height of the neck joint of a standing person: a head alone has no feet to stand on.
+NECK_HEIGHT_M = 1.47
+
+
+class HeadAvatar:
+    """A head bundle that can be posed.
+
+    The head follows the neck and head of a body pose, or the root of a FLAME pose. Expressions
+    drive it by the names of their actions.
+    """
+
+    view_dependent = False
+
+    def __init__(
+        self, bundle: HeadBundle, device: torch.device | str = 'cpu', cnn: bool | None = None
+    ) -> None:
+        """:param cnn: draw with the screen-space network; by default on CUDA only.
+
+        :raises BundleError: if the networks do not fit.
+        """
+        self.bundle, self.device = bundle, torch.device(device)
+        self.pose_distance = math.nan
+        net = GapNet(
+            bundle.config, bundle.binding.slices, torch.from_numpy(bundle.binding.log_scale)
+        )
+        weights = {
+            name.removeprefix('net.'): torch.from_numpy(np.array(values))
+            for name, values in bundle.tensors.items()
+            if name.startswith('net.')
+        }
+        try:
+            net.load_state_dict(weights)
+        except RuntimeError as error:
+            raise BundleError(
+                f'avatar {bundle.name!r}: its networks do not fit ({str(error)[:300]}). '
+                'Write the bundle again.'
+            ) from error
+        self._net = net.to(self.device).requires_grad_(False)
+        use = self.device.type == 'cuda' if cnn is None else cnn
+        self._cnn = net.cnn if use else None
+        self._outputs = bundle.config.features if self._cnn is not None else 3
+        self._rig = HeadRig(bundle.model, bundle.binding).to(self.device)
+        with torch.no_grad():
+            point, code = (
+                torch.from_numpy(np.array(bundle.tensors[k])).to(self.device)
+                for k in ('point', 'code')
+            )
+            geometry = net.geometry(point, code)
+            self._local = net.local(geometry)
+            self._first = net.appearance_net.fixed(point, code, (geometry,))
+        self._shape = torch.zeros(0, device=self.device)
+
+    @property
+    def name(self) -> str:
+        return self.bundle.name
+
+    def __len__(self) -> int:
+        return len(self.bundle)
+
+    @property
+    def refine(self) -> Callable[[Tensor, Tensor], Tensor] | None:
+        """What turns splatted features (C, H, W, D) on black and coverage into RGB, if anything."""
+        return None if self._cnn is None else self._refine
+
+    def _refine(self, splatted: Tensor, alphas: Tensor) -> Tensor:
+        assert self._cnn is not None
+        # Half precision is far finer than a grey level, and several times as fast.
+        with torch.autocast(self.device.type, torch.float16, enabled=self.device.type == 'cuda'):
+            return self._cnn(splatted, alphas).float()
+
+    @torch.no_grad()
+    def deform(self, pose: BodyPose, expression: FaceExpression | None = None) -> Gaussians:
+        """The Gaussians in the frame of the pose, in new tensors.
+
+        Colours are RGB, or features for `refine` if there is one.
+
+        :raises ValueError: if the pose or the expression is not finite.
+        """
+        rotvecs, translation = self._flame_pose(pose, expression)
+        weights = self.expression_weights(expression)
+        if not (np.isfinite(rotvecs).all() and np.isfinite(translation).all()):
+            raise ValueError('pose is not finite; drop the sample that it comes from.')
+        frames = self._rig.frames(
+            self._shape,
+            self._tensor(weights[None]),
+            self._tensor(rotvecs[None]),
+            self._tensor(translation[None]),
+        )
+        means, quats, scales = place(self._local, frames)
+        moved = self._net.scaled(displacement(self._local, frames))
+        colors = torch.sigmoid(self._net.appearance_net.finish(self._first, moved, self._outputs))
+        return Gaussians(
+            means[0], quats[0], scales[0], self._local.opacities[0], colors[0].contiguous()
+        )
+
+    def colors_for(self, camera_positions: Sequence[FloatArray] | FloatArray) -> Tensor:
+        """A head looks alike from everywhere: `deform` has the colours."""
+        raise ValueError(
+            f'avatar {self.name!r} has no view-dependent colours; use those of deform.'
+        )
+
+    def expression_weights(self, expression: FaceExpression | None) -> FloatArray:
+        """Weights (E,) of the bundle's own basis; zeros for a face that is not seen."""
+        names = self.bundle.model.expression_names
+        if expression is None or expression.confidence <= 0:
+            return np.zeros(len(names))
+        if expression.basis == self.bundle.basis:
+            weights = expression.weights_for(names)
+            if self.bundle.basis == 'arkit52':
+                weights = np.clip(weights, 0, 1)
+        elif expression.basis == 'arkit52' and self._from_arkit is not None:
+            actions = np.clip(expression.weights_for(ARKIT_52), 0, 1)
+            weights = actions @ self._from_arkit[:, :-3]
+        else:
+            weights = np.zeros(len(names))
+        if not np.isfinite(weights).all():
+            bad = names[int(np.flatnonzero(~np.isfinite(weights))[0])]
+            raise ValueError(f'expression weight {bad!r} is not finite; expected 0..1.')
+        return np.asarray(weights)
+
+    def ground_height(self, pose: BodyPose, up: FloatArray | None = None) -> float:
+        """Height along `up` of the floor: so far below the neck as it is for a standing person."""
+        neck = self._neck(pose)[1]
+        return float(neck @ (np.array([0.0, 1.0, 0.0]) if up is None else up)) - NECK_HEIGHT_M
+
+    @property
+    def _from_arkit(self) -> Array | None:
+        return self.bundle.arkit_to_expression
+
+    def _flame_pose(
+        self, pose: BodyPose, expression: FaceExpression | None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Rotation vectors (5, 3) and translation (3,)."""
+        (base, neck), place_of_neck = self._neck(pose)
+        rotvecs = np.zeros((len(FLAME), 3))
+        rotvecs[0] = rotvec_from_matrix(base)
+        rotvecs[1] = rotvec_from_matrix(base.T @ neck)
+        if expression is not None and expression.confidence > 0:
+            for side in ('left', 'right'):
+                turn = eye_rotation(expression, side)
+                rotvecs[FLAME.index[f'{side}_eye']] = rotvec_from_quat(turn)
+            if self.bundle.basis == 'flame' and expression.basis == 'arkit52':
+                if self._from_arkit is not None:
+                    actions = np.clip(expression.weights_for(ARKIT_52), 0, 1)
+                    rotvecs[2] = actions @ self._from_arkit[:, -3:]
+            elif self.bundle.basis == 'flame':
+                rotvecs[2] = rotvec_from_quat(expression.jaw)
+        root, joint = self._rest_joints[0], self._rest_joints[1]
+        return rotvecs, place_of_neck - base @ (joint - root) - root
+
+    def _neck(self, pose: BodyPose) -> tuple[tuple[FloatArray, FloatArray], FloatArray]:
+        """Orientations of what the neck stands on and of the head, and the neck's place."""
+        if len(pose.rotations) != len(pose.skeleton):
+            raise ValueError(
+                f'pose has {len(pose.rotations)} rotations; skeleton {pose.skeleton.name!r} '
+                f'needs {len(pose.skeleton)}.'
+            )
+        skeleton = pose.skeleton
+        rest = self._rest_joints if skeleton is FLAME else _rest_joints_of(skeleton.name)
+        rotations = np.asarray(pose.rotations, float)
+        T = forward_kinematics(skeleton, rest, rotations, np.asarray(pose.T_frame_root, float))
+        neck = skeleton.index['neck']
+        head = skeleton.index.get('head', neck)
+        return (T[skeleton.parents[neck], :3, :3], T[head, :3, :3]), T[neck, :3, 3]
+
+    @cached_property
+    def _rest_joints(self) -> FloatArray:
+        return self.bundle.model.rest_joints()
+
+    def _tensor(self, values: FloatArray) -> Tensor:
+        return torch.as_tensor(values, dtype=torch.float32, device=self.device)
+
+
+_REST: dict[str, FloatArray] = {}
+
+
+def _rest_joints_of(kind: str) -> FloatArray:
+    """Joints of the free body: where a neck is above a pelvis."""
+    if kind not in _REST:
+        _REST[kind] = free_body(kind).rest_joints()
+    return _REST[kind]

@@ -1,0 +1,120 @@
+# Copyright 2026 Avatar ROS developers
+# SPDX-License-Identifier: Apache-2.0
+
+"""A learned prior as a file: ``prior.json`` and ``prior.safetensors`` in a zip or a folder."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.numpy import save as save_tensors
+
+from avatar_ros.avatars.bundle_files import (
+    MAX_MANIFEST_BYTES,
+    BundleError,
+    BundleFiles,
+    Fields,
+    Tensors,
+    write_files,
+)
+from avatar_ros.body.flame import HeadModel
+from avatar_ros.training.head.config import HeadTrainConfig
+from avatar_ros.types import Array
+
+FORMAT, VERSION = 'avatar_ros.head_prior', 1
+_MANIFEST, _TENSORS = 'prior.json', 'prior.safetensors'
+
+
+def fingerprint(head: HeadModel) -> str:
+    """Which FLAME it is: a hash of its template and triangles."""
+    digest = hashlib.sha256()
+    digest.update(np.asarray(head.model.template, np.float32).round(5).tobytes())
+    digest.update(np.asarray(head.model.faces, np.int32).tobytes())
+    return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What personalisation needs of it."""
+
+    config: HeadTrainConfig
+    head: str
+    """Fingerprint of the FLAME model that it was learned with."""
+    identities: tuple[str, ...]
+    tensors: Mapping[str, Array]
+    """``point`` (N, F), ``code`` (K, parts, C) and ``net.*``, float32."""
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def net_state(self) -> dict[str, torch.Tensor]:
+        """The state of a `GapNet`."""
+        return {
+            name.removeprefix('net.'): torch.from_numpy(np.array(values))
+            for name, values in self.tensors.items()
+            if name.startswith('net.')
+        }
+
+
+def save_prior(path: Path, prior: Prior) -> None:
+    """Write it; a zip if the path ends so."""
+    manifest = {
+        'format': FORMAT,
+        'version': VERSION,
+        'head': prior.head,
+        'identities': list(prior.identities),
+        'config': prior.config.to_json(),
+        'about': dict(prior.about),
+    }
+    tensors = {k: np.ascontiguousarray(v, np.float32) for k, v in prior.tensors.items()}
+    contents = {
+        _MANIFEST: json.dumps(manifest, indent=1).encode(),
+        _TENSORS: save_tensors(tensors),
+    }
+    write_files(path, contents)
+
+
+def load_prior(path: str | Path, head: HeadModel) -> Prior:
+    """Read it, for this FLAME model.
+
+    :raises BundleError: if it is damaged, of another version, or of another FLAME.
+    """
+    files = BundleFiles(Path(path))
+    name = files.name(_MANIFEST)
+    try:
+        manifest = json.loads(files.read(_MANIFEST, MAX_MANIFEST_BYTES))
+    except BundleError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f'{name}: is not JSON ({error}). Copy the prior again.') from error
+    if not isinstance(manifest, dict):
+        raise BundleError(f'{name}: holds a {type(manifest).__name__}; expected an object.')
+    fields = Fields(name, manifest)
+    fields.one_of('format', [FORMAT], 'This is not a prior of heads.')
+    if manifest.get('version') != VERSION:
+        raise fields.error('version', str(VERSION), 'Update avatar_ros, or train the prior again.')
+    mine = fingerprint(head)
+    if fields.text('head') != mine:
+        raise BundleError(
+            f'{name}: was learned with the FLAME model {fields.text("head")}; this one is {mine}. '
+            'Give the same --flame file as for the prior.'
+        )
+    try:
+        config = HeadTrainConfig.from_json(fields.mapping('config'))
+    except (TypeError, ValueError) as error:
+        raise BundleError(f'{name}: config: {error} Update avatar_ros.') from error
+    identities = fields.names('identities', 100_000)
+    tensors = Tensors(files, _TENSORS).all_float32()
+    for key, ndim in (('point', 2), ('code', 3)):
+        if key not in tensors or tensors[key].ndim != ndim:
+            raise BundleError(f'{files.name(_TENSORS)}: has no tensor {key!r}; train again.')
+    if len(tensors['code']) != len(identities):
+        raise BundleError(
+            f'{files.name(_TENSORS)}: {len(tensors["code"])} codes for {len(identities)} '
+            'identities. Copy the prior again.'
+        )
+    about = fields.mapping('about') if fields.has('about') else {}
+    return Prior(config, mine, identities, tensors, about)
