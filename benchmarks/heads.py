@@ -153,6 +153,10 @@ def main() -> None:
     parser.add_argument('--preset', default='cpu', choices=('paper', 'gpu', 'cpu', 'preview'))
     parser.add_argument('--variant', default='full', choices=sorted(NETWORKS))
     parser.add_argument('--test', type=int, default=4, help='identities that are held out (4)')
+    parser.add_argument('--judge', type=int, help='at most so many of them are made and judged')
+    parser.add_argument(
+        '--strategies', nargs='+', choices=sorted(STRATEGIES), help='not all of them'
+    )
     parser.add_argument('--iterations', type=int, help="of the prior, instead of the preset's")
     parser.add_argument('--seconds', type=float, help='train the prior for about so long')
     parser.add_argument('--batch', type=int, help="of the prior, instead of the preset's")
@@ -168,18 +172,24 @@ def main() -> None:
     engine = select_engine(args.engine)
     args.device_name = torch.cuda.get_device_name() if engine.device.type == 'cuda' else ''
     captures = load_head_captures(args.data)
-    known, new = captures[: -args.test], captures[-args.test :]
+    known, new = captures[: -args.test], captures[-args.test :][: args.judge]
     config = config_of(args)
     prior, seconds = made_prior(args, config, known, engine)
     strategies = STRATEGIES if args.variant == 'full' else {'full': Stages()}
+    if args.strategies:
+        strategies = {name: strategies[name] for name in args.strategies}
+    without = (
+        f'{len(new)} identities, networks trained anew on 3 photographs of one face; '
+        f'{config.image_size} px; seed {args.seed}; {load()}'
+    )
     about = (
         f'{len(new)} identities that the prior of {len(known)} ({prior.about["iterations"]} '
         f'iterations of {config.prior.batch} pictures, {seconds:.0f} s) never saw, 3 photographs '
         f'of one face; {config.image_size} px; seed {args.seed}; {load()}'
     )
-    rows: list[Metric] = []
     sheets = []
     for name, stages in strategies.items():
+        rows: list[Metric] = []
         found, times, plain = [], [], []
         for capture in new:
             made, took = personalised(prior, capture, engine, stages, args.progress)
@@ -191,17 +201,16 @@ def main() -> None:
                 if config.network.cnn:
                     plain.append(judge_head(made, groups, refined=False))
         case = name if args.variant == 'full' else args.variant
-        rows += rows_of(args, case, found, about)
-        rows.append(
-            Metric(
-                f'head.{args.preset}.{case}.personalisation_s', float(np.median(times)), 's',
-                'lower', about, rows[-1].command, rows[-1].device,
-            )
-        )  # fmt: skip
+        rows += rows_of(args, case, found, about if stages.from_prior else without)
+        last = rows[-1]
+        key = f'head.{args.preset}.{case}.personalisation_s'
+        rows.append(replace(last, key=key, value=float(np.median(times)), unit='s', better='lower'))
         if plain:
             rows += rows_of(args, f'{case}_without_cnn_at_play', plain, about)
+        write(args.out, rows)
+    if not sheets:
+        return
     cv2.imwrite(str(args.work / f'{args.preset}_{args.variant}.jpg'), sheet_of(sheets)[..., ::-1])
-    write(args.out, rows)
 
 
 def write(path: Path, rows: Sequence[Metric]) -> None:
