@@ -9,6 +9,7 @@ same file format has neither. What is missing is added here, so that Gaussians c
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -115,12 +116,25 @@ class Flame(nn.Module):
         :param translation: (B, 3).
         :param offset: the person's own (V, 3), FLAME's static offset.
         """
-        v = self.template + self.shape_dirs[..., : len(shape)] @ shape
+        return self.posed(*self.shaped(shape, expression, offset), rotvecs, translation)
+
+    def shaped(
+        self, shape: Tensor, expression: Tensor, offset: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Vertices (B, V, 3) and joints (5, 3) before posing."""
+        v = self.template
+        if len(shape):
+            v = v + self.shape_dirs[..., : len(shape)] @ shape
         joints = self.regressor @ v
         if offset is not None:
             v = v + offset
-        v = v + torch.einsum('vce,be->bvc', self.expression_dirs[..., : expression.shape[1]],
-                             expression)  # fmt: skip
+        dirs = self.expression_dirs[..., : expression.shape[1]]
+        return v + torch.einsum('vce,be->bvc', dirs, expression), joints
+
+    def posed(
+        self, v: Tensor, joints: Tensor, rotvecs: Tensor, translation: Tensor | None = None
+    ) -> Tensor:
+        """Vertices (B, V, 3) after posing what `shaped` gave."""
         quats = quat_from_rotvec(rotvecs).transpose(0, 1)
         if self.pose_dirs is not None:
             bent = matrix_from_quat(quats[1:]) - torch.eye(3, device=v.device)
@@ -158,6 +172,61 @@ def free_head() -> HeadModel:
     uv = np.asarray(arrays['vt'], float)
     head = HeadModel(model, uv, arrays['ft'].astype(np.int64), arrays['part'].astype(np.uint8))
     return _with_teeth(_with_eyeballs(head))
+
+
+#: Regions of FLAME_masks.pkl by words in their names, in HeadGAP's order: the first one has it.
+_REGIONS = {
+    'forehead': ('forehead',),
+    'nose': ('nose',),
+    'eye': ('eye',),
+    'lip': ('lip',),
+    'ear': ('ear',),
+    'hair': ('scalp', 'hair'),
+    'boundary': ('boundary',),
+    'neck': ('neck',),
+    'other face': ('face',),
+}
+
+
+def licensed_head(flame: str | Path, uv: str | Path, masks: str | Path) -> HeadModel:
+    """The user's own FLAME with the parts of HeadGAP, and teeth.
+
+    :param flame: ``FLAME2020/generic_model.pkl``, ``flame2023.pkl`` or an ``.npz`` of them.
+    :param uv: ``.npz`` with ``vt`` (T, 2) and ``ft`` (F, 3).
+    :param masks: ``FLAME_masks.pkl``: name -> vertices.
+    :raises BodyModelError: if a file is missing or does not fit.
+    """
+    model = load_body_model(flame)
+    if model.skeleton is not FLAME:
+        raise BodyModelError(f'{flame}: is a {model.kind} model; expected FLAME.')
+    texture, regions = read_model_file(uv), read_model_file(masks)
+    for name in ('vt', 'ft'):
+        if name not in texture:
+            raise BodyModelError(f'{uv}: has no {name!r}; expected the texture map of FLAME.')
+    faces = texture['ft'].astype(np.int64)
+    if faces.shape != model.faces.shape:
+        raise BodyModelError(
+            f'{uv}: ft has shape {faces.shape}, the model {len(model.faces)} triangles. '
+            'They are of different FLAME versions.'
+        )
+    part = np.full(len(model.faces), PARTS.index('other'), np.uint8)
+    taken = np.zeros(len(model.faces), bool)
+    for name, words in _REGIONS.items():
+        for region, vertices in regions.items():
+            if not any(word in region for word in words) or vertices.ndim != 1:
+                continue
+            inside = np.zeros(len(model.template), bool)
+            inside[vertices[vertices < len(inside)].astype(int)] = True
+            # A triangle belongs to a region if all of it does.
+            mine = inside[model.faces].all(1) & ~taken
+            part[mine] = PARTS.index(name)
+            taken[mine] = True
+    if not taken.any():
+        raise BodyModelError(f'{masks}: has no region of a face; expected FLAME_masks.pkl.')
+    # FLAME's map fills the square; teeth need a strip at its lower end.
+    room = EXTRA_UV / 2 + 0.005
+    vt = np.asarray(texture['vt'], float) * (1, 1 - room) + (0, room)
+    return _with_teeth(HeadModel(model, vt, faces, part))
 
 
 def _grow(

@@ -130,6 +130,11 @@ def load_body_model(path: str | Path) -> BodyModel:
     return _Loader(path, read_model_file(path)).model()
 
 
+def free_landmarks_path() -> Path:
+    """Where MediaPipe's face landmarks lie on the free head."""
+    return Path(str(files('avatar_ros'))) / 'data' / 'bodies' / 'flame_face_landmarks.npz'
+
+
 def free_body_path(kind: str = 'smplx') -> Path:
     """The free body (CC0) in SMPL-X, SMPL or FLAME format that comes with the package."""
     path = Path(str(files('avatar_ros'))) / 'data' / 'bodies' / f'{kind}_neutral.npz'

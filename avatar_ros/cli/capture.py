@@ -4,10 +4,10 @@
 
 import argparse
 
-from avatar_ros.cli import capture_from_video, capture_synthetic
+from avatar_ros.cli import capture_from_video, capture_heads, capture_synthetic
 
-HELP = 'Make a capture to train on: from videos, or of a made person.'
-KINDS = {'from-video': capture_from_video, 'synthetic': capture_synthetic}
+HELP = 'Make a capture to train on: from videos, of a made person, or of many heads.'
+KINDS = {'from-video': capture_from_video, 'synthetic': capture_synthetic, 'heads': capture_heads}
 
 
 def add_parser(subparsers: 'argparse._SubParsersAction[argparse.ArgumentParser]') -> None:

@@ -13,13 +13,14 @@ from avatar_ros.cli import (
     evaluate,
     fetch,
     inspect,
+    personalize,
     record,
     render,
     replay,
     train,
 )
 
-COMMANDS = (inspect, render, record, replay, fetch, capture, train, evaluate, bake)
+COMMANDS = (inspect, render, record, replay, fetch, capture, train, personalize, evaluate, bake)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -8,9 +8,10 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from avatar_ros.cli import train_head_prior
 from avatar_ros.cli.threads import add_threads, use_threads
 
-HELP = 'Train an avatar from a capture.'
+HELP = 'Train an avatar from a capture, or the prior of heads.'
 EPILOG = """\
 A capture is a folder with images/, masks/, cameras.json and poses.npz (docs/captures.md);
 `avatar_ros capture` makes one. Everything of the run lies beside the bundle, in a folder that ends
@@ -61,6 +62,8 @@ def add_parser(subparsers: 'argparse._SubParsersAction[argparse.ArgumentParser]'
     parser.add_argument('--engine', default='auto', help='auto, numba, gsplat (auto)')
     add_threads(parser)
     parser.set_defaults(run=run)
+    prior = kinds.add_parser('head-prior', help=train_head_prior.HELP)
+    train_head_prior.add_arguments(prior)
 
 
 def run_folder(out: Path) -> Path:

@@ -79,7 +79,7 @@ class MediaPipeEstimator:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix='face')
         self._face: Any = None
         self._hands: Any = None
-        with _quiet_stderr():
+        with quiet_stderr():
             if face:
                 self._face = self._face_landmarker()
             if hands:
@@ -226,7 +226,7 @@ class MediaPipeEstimator:
 
 
 @contextlib.contextmanager
-def _quiet_stderr() -> Iterator[None]:
+def quiet_stderr() -> Iterator[None]:
     """MediaPipe's C++ writes notes of no use to stderr while models load, and offers no switch."""
     sys.stderr.flush()
     kept = os.dup(2)

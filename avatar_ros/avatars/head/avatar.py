@@ -76,7 +76,8 @@ class HeadAvatar:
             geometry = net.geometry(point, code)
             self._local = net.local(geometry)
             self._first = net.appearance_net.fixed(point, code, (geometry,))
-        self._shape = torch.zeros(0, device=self.device)
+            self._shape = torch.zeros(0, device=self.device)
+            self._rest = self._rig.rest(self._shape)
 
     @property
     def name(self) -> str:
@@ -113,6 +114,7 @@ class HeadAvatar:
             self._tensor(weights[None]),
             self._tensor(rotvecs[None]),
             self._tensor(translation[None]),
+            rest=self._rest,
         )
         means, quats, scales = place(self._local, frames)
         moved = self._net.scaled(displacement(self._local, frames))

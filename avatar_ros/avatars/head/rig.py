@@ -32,8 +32,18 @@ class Frames:
     """(B, N)."""
     moved: Tensor
     """(B, N, 3, 4): displaces a local point by what the expression alone does to it, in metres."""
-    stretch: Tensor
-    """(B, N): size of the triangle over that at rest, at most `MAX_STRETCH`."""
+    turns: Tensor
+    """(B, N, 4): R as quaternions wxyz."""
+
+
+@dataclass(frozen=True)
+class Rest:
+    """A still face: what expressions are measured against."""
+
+    affine: Tensor
+    """(1, N, 3, 4) from local to global coordinates."""
+    size: Tensor
+    """(1, F) of the triangles."""
 
 
 class HeadRig(nn.Module):
@@ -47,9 +57,11 @@ class HeadRig(nn.Module):
         used, rows = torch.unique(torch.from_numpy(binding.face).long(), return_inverse=True)
         self.register_buffer('faces', faces[used])
         self.register_buffer('row', rows)
+        self.register_buffer('corners', faces[used][rows])
         self.register_buffer('bary', torch.from_numpy(binding.bary))
         self.faces: Tensor
         self.row: Tensor
+        self.corners: Tensor
         self.bary: Tensor
 
     def frames(
@@ -59,31 +71,38 @@ class HeadRig(nn.Module):
         rotvecs: Tensor,
         translation: Tensor,
         offset: Tensor | None = None,
+        rest: Rest | None = None,
     ) -> Frames:
-        """Of B instants of one person; arguments as those of `Flame`."""
-        posed = self.flame(shape, expression, rotvecs, translation, offset)
+        """Of B instants of one person; arguments as those of `Flame`, `rest` to save time."""
+        v, joints = self.flame.shaped(shape, expression, offset)
+        posed = self.flame.posed(v, joints, rotvecs, translation)
         # HeadGAP's e is what the expression does: seen with a still head, against a still face.
         still = rotvecs.clone()
         still[:, :2] = 0
-        acted = self.flame(shape, expression, still, None, offset)
-        rest = self.flame(
-            shape, torch.zeros_like(expression[:1]), torch.zeros_like(rotvecs[:1]), None, offset
-        )
+        moved = self._affine(self.flame.posed(v, joints, still))
+        if rest is None:
+            rest = self.rest(shape, offset)
         R, size = triangle_frames(posed, self.faces)
-        moved = self._affine(acted) - self._affine(rest)
-        rest_size = triangle_frames(rest, self.faces)[1]
-        stretch = (size / rest_size.clamp_min(1e-6)).clamp(max=MAX_STRETCH)
+        size = torch.minimum(size, MAX_STRETCH * rest.size)
         return Frames(
             self._origins(posed),
             R[:, self.row],
-            (stretch * rest_size)[:, self.row],
-            moved,
-            stretch[:, self.row],
+            size[:, self.row],
+            moved - rest.affine,
+            quat_from_matrix(R)[:, self.row],
         )
 
+    def rest(self, shape: Tensor, offset: Tensor | None = None) -> Rest:
+        """The still face of a person: it does not change while they act."""
+        expressions = self.flame.expression_dirs.shape[2]
+        nothing = torch.zeros(1, expressions, device=self.bary.device)
+        v, joints = self.flame.shaped(shape, nothing, offset)
+        vertices = self.flame.posed(v, joints, torch.zeros(1, 5, 3, device=self.bary.device))
+        return Rest(self._affine(vertices), triangle_frames(vertices, self.faces)[1])
+
     def _origins(self, vertices: Tensor) -> Tensor:
-        corners = vertices[:, self.faces][:, self.row]
-        return (corners * self.bary[..., None]).sum(2)
+        corners = (vertices[:, self.corners[:, k]] * self.bary[:, k : k + 1] for k in range(3))
+        return sum(corners, torch.zeros((), device=vertices.device))
 
     def _affine(self, vertices: Tensor) -> Tensor:
         """(B, N, 3, 4) from local to global coordinates."""
@@ -98,9 +117,7 @@ def place(local: LocalGaussians, at: Frames) -> tuple[Tensor, Tensor, Tensor]:
     GaussianAvatars eq. 2: r = R r', mu = s R mu' + T, S = s S'.
     """
     means = at.origins + at.size[..., None] * (at.R @ local.means[..., None])[..., 0]
-    quats = quat_multiply(
-        quat_from_matrix(at.R), torch.nn.functional.normalize(local.quats, dim=-1)
-    )
+    quats = quat_multiply(at.turns, torch.nn.functional.normalize(local.quats, dim=-1))
     scales = (at.size[..., None] * local.scales).clamp(max=MAX_SCALE_M)
     return means, quats, scales
 

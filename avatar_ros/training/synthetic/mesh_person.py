@@ -120,12 +120,14 @@ class MeshPerson:
 
     def light(self, vertices: FloatArray) -> FloatArray:
         """Linear light factors (V, 3) of posed vertices: a sun, the sky and the ground."""
-        n = self.normals(vertices)
-        up = 0.5 + 0.5 * n[:, 1:2]
-        sun = np.clip(n @ _SUN, 0, None)[:, None]
-        return np.asarray(
-            (_GROUND_RGB + (_SKY_RGB - _GROUND_RGB) * up + _SUN_RGB * sun) * self.shade
-        )
+        return light_of(self.normals(vertices)) * self.shade
+
+
+def light_of(normals: FloatArray) -> FloatArray:
+    """Linear light factors (V, 3) on surfaces of these normals (V, 3): a sun, sky and ground."""
+    up = 0.5 + 0.5 * normals[:, 1:2]
+    sun = np.clip(normals @ _SUN, 0, None)[:, None]
+    return np.asarray(_GROUND_RGB + (_SKY_RGB - _GROUND_RGB) * up + _SUN_RGB * sun)
 
 
 def pose_vertices(
