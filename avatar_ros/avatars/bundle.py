@@ -120,7 +120,12 @@ def load_any_bundle(path: str | Path) -> 'Bundle | HeadBundle':
 
     :raises BundleError: if anything in it is missing, damaged, too large or unknown.
     """
+    # It makes a Bundle itself, and so knows this module.
+    from avatar_ros.avatars.foreign.lam import is_lam, read_lam
+
     files = BundleFiles(Path(path))
+    if is_lam(files):
+        return read_lam(files)
     fields = Fields(files.name(MANIFEST), _manifest(files))
     if fields.one_of('kind', [KIND, HEAD_KIND]) == HEAD_KIND:
         return read_head_bundle(files, fields)

@@ -17,12 +17,19 @@ import torch
 from torch import Tensor
 
 from avatar_ros.avatars.bundle import Bundle
-from avatar_ros.body import BodyPose, FaceExpression
+from avatar_ros.avatars.head.placing import ground_height_of, neck_of
+from avatar_ros.body import FLAME, BodyPose, FaceExpression
 from avatar_ros.body.lbs import forward_kinematics, skin_points_torch, skinning_transforms
 from avatar_ros.body.pose import IDENTITY_QUAT
 from avatar_ros.gaussians import Gaussians
 from avatar_ros.gaussians.spherical_harmonics import evaluate_sh, evaluate_sh_into, rgb_from_sh0
-from avatar_ros.geometry import quat_from_matrix, quat_from_rotvec, quat_multiply, torch_rotations
+from avatar_ros.geometry import (
+    quat_from_matrix,
+    quat_from_rotvec,
+    quat_multiply,
+    rigid,
+    torch_rotations,
+)
 from avatar_ros.types import Array, FloatArray
 
 #: How far an eye turns at a full ``eyeLook`` weight, in radians; the free body's eyes turn so.
@@ -264,6 +271,8 @@ class SkinnedAvatar:
 
     def ground_height(self, pose: BodyPose, up: FloatArray | None = None) -> float:
         """Height along `up` (default y) of the lowest point of the feet, in metres."""
+        if self.bundle.skeleton is FLAME:
+            return ground_height_of(pose, self._rest_joints, up)
         points = self.sole_points(pose)
         if not len(points):
             raise ValueError(f'avatar {self.name!r} has no sole points; its floor is unknown.')
@@ -289,6 +298,13 @@ class SkinnedAvatar:
         if not (np.isfinite(rotations).all() and np.isfinite(pose.T_frame_root).all()):
             raise ValueError('pose is not finite; drop the sample that it comes from.')
         root = np.asarray(pose.T_frame_root, float)
+        if self.bundle.skeleton is FLAME:
+            # A head hangs where the pose's neck is, whatever that pose has below.
+            base, head, place = neck_of(pose, self._rest_joints)
+            neck = FLAME.index['neck']
+            rotations[neck] = quat_from_matrix(base.T @ head)
+            shift = self._rest_joints[neck] - self._rest_joints[0]
+            root = rigid(base, place - base @ shift)
         return forward_kinematics(self.bundle.skeleton, self._rest_joints, rotations, root)
 
     def _rotations(self, pose: BodyPose) -> FloatArray:

@@ -98,6 +98,19 @@ def read_ply(
     )
 
 
+def read_property(path: str | Path, name: str) -> Array:
+    """One more property of the vertices (N,), such as GaussianAvatars' ``binding_0``.
+
+    :raises ValueError: if the file is damaged or does not have it.
+    """
+    path = Path(path)
+    with path.open('rb') as file:
+        table = _read_table(file, _read_header(file, path), path)
+    if name not in (table.dtype.names or ()):
+        raise ValueError(f'{path}: has no property {name!r}; expected one for each vertex.')
+    return np.asarray(table[name])
+
+
 def write_ply(path: str | Path, gaussians: Gaussians) -> None:
     """Write the file that INRIA's trainer writes: little endian, normals zero.
 

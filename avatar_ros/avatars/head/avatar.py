@@ -14,20 +14,18 @@ from torch import Tensor
 
 from avatar_ros.avatars.bundle_files import BundleError
 from avatar_ros.avatars.head.bundle import HeadBundle
-from avatar_ros.avatars.head.gapnet import GapNet
+from avatar_ros.avatars.head.config import HeadNetworkConfig
+from avatar_ros.avatars.head.gapnet import GapNet, LocalGaussians, ScreenCnn
+from avatar_ros.avatars.head.placing import ground_height_of, neck_of
 from avatar_ros.avatars.head.rig import HeadRig, displacement, place
 from avatar_ros.avatars.skinned import eye_rotation
 from avatar_ros.body import ARKIT_52, FLAME, BodyPose, FaceExpression
-from avatar_ros.body.lbs import forward_kinematics
-from avatar_ros.body.model import free_body
 from avatar_ros.gaussians import Gaussians
+from avatar_ros.gaussians.spherical_harmonics import evaluate_sh, rgb_from_sh0
 from avatar_ros.geometry import rotvec_from_matrix, rotvec_from_quat
 from avatar_ros.types import Array, FloatArray
 
 _log = logging.getLogger(__name__)
-
-#: Height of the neck joint of a standing person: a head alone has no feet to stand on.
-NECK_HEIGHT_M = 1.47
 
 
 class HeadAvatar:
@@ -36,8 +34,6 @@ class HeadAvatar:
     The head follows the neck and head of a body pose, or the root of a FLAME pose. Expressions
     drive it by the names of their actions.
     """
-
-    view_dependent = False
 
     def __init__(
         self, bundle: HeadBundle, device: torch.device | str = 'cpu', cnn: bool | None = None
@@ -48,36 +44,44 @@ class HeadAvatar:
         """
         self.bundle, self.device = bundle, torch.device(device)
         self.pose_distance = math.nan
-        net = GapNet(
-            bundle.config, bundle.binding.slices, torch.from_numpy(bundle.binding.log_scale)
-        )
-        weights = {
-            name.removeprefix('net.'): torch.from_numpy(np.array(values))
+        self._rig = HeadRig(bundle.model, bundle.binding).to(self.device)
+        self._shape = torch.zeros(0, device=self.device)
+        self._seen: Gaussians | None = None
+        self._base = np.eye(3)
+        self._cnn: ScreenCnn | None = None
+        tensors = {
+            name: torch.from_numpy(np.array(values)).to(self.device)
             for name, values in bundle.tensors.items()
-            if name.startswith('net.')
         }
+        with torch.no_grad():
+            self._rest = self._rig.rest(self._shape)
+            if bundle.config is None:
+                self._sh = tensors['sh']
+                names = ('means', 'quats', 'scales', 'opacities')
+                self._local = LocalGaussians(*(tensors[name][None] for name in names))
+            else:
+                self._load_networks(bundle.config, tensors, cnn)
+
+    def _load_networks(
+        self, config: HeadNetworkConfig, tensors: dict[str, Tensor], cnn: bool | None
+    ) -> None:
+        binding = self.bundle.binding
+        net = GapNet(config, binding.slices, torch.from_numpy(binding.log_scale))
+        weights = {k.removeprefix('net.'): v for k, v in tensors.items() if k.startswith('net.')}
         try:
             net.load_state_dict(weights)
         except RuntimeError as error:
             raise BundleError(
-                f'avatar {bundle.name!r}: its networks do not fit ({str(error)[:300]}). '
+                f'avatar {self.name!r}: its networks do not fit ({str(error)[:300]}). '
                 'Write the bundle again.'
             ) from error
         self._net = net.to(self.device).requires_grad_(False)
-        use = self.device.type == 'cuda' if cnn is None else cnn
-        self._cnn = net.cnn if use else None
-        self._outputs = bundle.config.features if self._cnn is not None else 3
-        self._rig = HeadRig(bundle.model, bundle.binding).to(self.device)
-        with torch.no_grad():
-            point, code = (
-                torch.from_numpy(np.array(bundle.tensors[k])).to(self.device)
-                for k in ('point', 'code')
-            )
-            geometry = net.geometry(point, code)
-            self._local = net.local(geometry)
-            self._first = net.appearance_net.fixed(point, code, (geometry,))
-            self._shape = torch.zeros(0, device=self.device)
-            self._rest = self._rig.rest(self._shape)
+        if self.device.type == 'cuda' if cnn is None else cnn:
+            self._cnn = net.cnn
+        self._outputs = config.features if self._cnn is not None else 3
+        geometry = net.geometry(tensors['point'], tensors['code'])
+        self._local = net.local(geometry)
+        self._first = net.appearance_net.fixed(tensors['point'], tensors['code'], (geometry,))
 
     @property
     def name(self) -> str:
@@ -85,6 +89,10 @@ class HeadAvatar:
 
     def __len__(self) -> int:
         return len(self.bundle)
+
+    @property
+    def view_dependent(self) -> bool:
+        return self.bundle.config is None and self._sh.shape[1] > 1
 
     @property
     def refine(self) -> Callable[[Tensor, Tensor], Tensor] | None:
@@ -117,17 +125,27 @@ class HeadAvatar:
             rest=self._rest,
         )
         means, quats, scales = place(self._local, frames)
-        moved = self._net.scaled(displacement(self._local, frames))
-        colors = torch.sigmoid(self._net.appearance_net.finish(self._first, moved, self._outputs))
-        return Gaussians(
-            means[0], quats[0], scales[0], self._local.opacities[0], colors[0].contiguous()
+        if self.bundle.config is None:
+            colors = rgb_from_sh0(self._sh[:, 0]).clamp(0, 1)
+        else:
+            moved = self._net.scaled(displacement(self._local, frames))
+            finished = self._net.appearance_net.finish(self._first, moved, self._outputs)
+            colors = torch.sigmoid(finished)[0]
+        self._seen = Gaussians(
+            means[0], quats[0], scales[0], self._local.opacities[0], colors.contiguous()
         )
+        return self._seen
 
     def colors_for(self, camera_positions: Sequence[FloatArray] | FloatArray) -> Tensor:
-        """A head looks alike from everywhere: `deform` has the colours."""
-        raise ValueError(
-            f'avatar {self.name!r} has no view-dependent colours; use those of deform.'
-        )
+        """RGB (C, N, 3) of the last pose as seen from C points in its frame.
+
+        Light stays with the head's root, as it did where the head was captured.
+        """
+        if self._seen is None or not self.view_dependent:
+            raise ValueError(f'avatar {self.name!r}: use the colours of deform.')
+        back = self._tensor(self._base)
+        ways = (self._seen.means - eye for eye in self._tensor(np.atleast_2d(camera_positions)))
+        return torch.stack([evaluate_sh(self._sh, way @ back) for way in ways])
 
     def expression_weights(self, expression: FaceExpression | None) -> FloatArray:
         """Weights (E,) of the bundle's own basis; zeros for a face that is not seen."""
@@ -150,8 +168,7 @@ class HeadAvatar:
 
     def ground_height(self, pose: BodyPose, up: FloatArray | None = None) -> float:
         """Height along `up` of the floor: so far below the neck as it is for a standing person."""
-        neck = self._neck(pose)[1]
-        return float(neck @ (np.array([0.0, 1.0, 0.0]) if up is None else up)) - NECK_HEIGHT_M
+        return ground_height_of(pose, self._rest_joints, up)
 
     @property
     def _from_arkit(self) -> Array | None:
@@ -161,7 +178,8 @@ class HeadAvatar:
         self, pose: BodyPose, expression: FaceExpression | None
     ) -> tuple[FloatArray, FloatArray]:
         """Rotation vectors (5, 3) and translation (3,)."""
-        (base, neck), place_of_neck = self._neck(pose)
+        base, neck, place_of_neck = neck_of(pose, self._rest_joints)
+        self._base = base
         rotvecs = np.zeros((len(FLAME), 3))
         rotvecs[0] = rotvec_from_matrix(base)
         rotvecs[1] = rotvec_from_matrix(base.T @ neck)
@@ -178,34 +196,9 @@ class HeadAvatar:
         root, joint = self._rest_joints[0], self._rest_joints[1]
         return rotvecs, place_of_neck - base @ (joint - root) - root
 
-    def _neck(self, pose: BodyPose) -> tuple[tuple[FloatArray, FloatArray], FloatArray]:
-        """Orientations of what the neck stands on and of the head, and the neck's place."""
-        if len(pose.rotations) != len(pose.skeleton):
-            raise ValueError(
-                f'pose has {len(pose.rotations)} rotations; skeleton {pose.skeleton.name!r} '
-                f'needs {len(pose.skeleton)}.'
-            )
-        skeleton = pose.skeleton
-        rest = self._rest_joints if skeleton is FLAME else _rest_joints_of(skeleton.name)
-        rotations = np.asarray(pose.rotations, float)
-        T = forward_kinematics(skeleton, rest, rotations, np.asarray(pose.T_frame_root, float))
-        neck = skeleton.index['neck']
-        head = skeleton.index.get('head', neck)
-        return (T[skeleton.parents[neck], :3, :3], T[head, :3, :3]), T[neck, :3, 3]
-
     @cached_property
     def _rest_joints(self) -> FloatArray:
         return self.bundle.model.rest_joints()
 
     def _tensor(self, values: FloatArray) -> Tensor:
         return torch.as_tensor(values, dtype=torch.float32, device=self.device)
-
-
-_REST: dict[str, FloatArray] = {}
-
-
-def _rest_joints_of(kind: str) -> FloatArray:
-    """Joints of the free body: where a neck is above a pelvis."""
-    if kind not in _REST:
-        _REST[kind] = free_body(kind).rest_joints()
-    return _REST[kind]

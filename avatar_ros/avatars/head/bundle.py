@@ -52,9 +52,11 @@ class HeadBundle:
     basis: str
     """``arkit52`` or ``flame``: what the expression directions are named after."""
     binding: Binding
-    config: HeadNetworkConfig
+    config: HeadNetworkConfig | None
+    """None: Gaussians are constants in their triangles, as GaussianAvatars has them."""
     tensors: Mapping[str, Array]
-    """``point`` (N, F), ``code`` (1, parts, C) and ``net.*``, float32."""
+    """``point`` (N, F), ``code`` (1, parts, C) and ``net.*``; or ``means``, ``quats``, ``scales``,
+    ``opacities`` and ``sh`` (N, K, 3), in triangle sizes; float32."""
     arkit_to_expression: Array | None = None
     """(52, E + 3): FLAME coefficients and jaw rotation vector of each ARKit action, if `basis` is
     ``flame``."""
@@ -79,7 +81,7 @@ def save_head_bundle(path: str | Path, bundle: HeadBundle) -> None:
         'axes': AXES,
         'units': 'metre',
         'expression': {'basis': bundle.basis, 'names': list(m.expression_names)},
-        'network': bundle.config.to_json(),
+        'network': None if bundle.config is None else bundle.config.to_json(),
         'tensors': {'file': TENSORS},
     }
     joints = m.rest_joints()
@@ -116,8 +118,10 @@ def read_head_bundle(files: BundleFiles, fields: Fields) -> HeadBundle:
     face = fields.inner('expression')
     basis = face.one_of('basis', ['arkit52', 'flame'])
     names = face.names('names', _MAX_EXPRESSIONS)
+    config: HeadNetworkConfig | None = None
     try:
-        config = HeadNetworkConfig.from_json(fields.mapping('network'))
+        if fields.has('network'):
+            config = HeadNetworkConfig.from_json(fields.mapping('network'))
     except (TypeError, ValueError) as error:
         raise fields.error(
             'network', f'sizes of networks ({error})', 'Update avatar_ros.'
@@ -167,14 +171,10 @@ def read_head_bundle(files: BundleFiles, fields: Fields) -> HeadBundle:
         part,
         tensors.take('log_scale', (count, 3), 'F32', limit=20.0),
     )
-    parts = len(PARTS) if config.parts else 1
-    learned = {
-        'point': tensors.take('point', (count, config.point_features), 'F16', 'F32', limit=1e4),
-        'code': tensors.take('code', (1, parts, config.code), 'F16', 'F32', limit=1e4),
-    }
-    for name, size in tensors.shapes().items():
-        if name.startswith(_NET):
-            learned[name] = tensors.take(name, size, 'F16', 'F32', limit=1e4)
+    if config is None:
+        learned = _constants(tensors, count)
+    else:
+        learned = _networks(tensors, config, count)
     return HeadBundle(
         fields.text('name'),
         fields.text('licence'),
@@ -186,6 +186,33 @@ def read_head_bundle(files: BundleFiles, fields: Fields) -> HeadBundle:
         arkit,
         fields.mapping('provenance') if fields.has('provenance') else {},
     )
+
+
+def _constants(tensors: Tensors, count: int) -> dict[str, Array]:
+    degree = {1: 0, 4: 1, 9: 2, 16: 3}
+    if 'sh' not in tensors or tensors.shapes()['sh'][1:2] not in {(k,) for k in degree}:
+        raise tensors.error('sh', 'no spherical harmonics', '(N, 1, 4, 9 or 16, 3)')
+    terms = tensors.shapes()['sh'][1]
+    sizes = {
+        'means': (count, 3),
+        'quats': (count, 4),
+        'scales': (count, 3),
+        'opacities': (count,),
+        'sh': (count, terms, 3),
+    }
+    return {name: tensors.take(name, size, 'F16', 'F32', limit=1e4) for name, size in sizes.items()}
+
+
+def _networks(tensors: Tensors, config: HeadNetworkConfig, count: int) -> dict[str, Array]:
+    parts = len(PARTS) if config.parts else 1
+    learned = {
+        'point': tensors.take('point', (count, config.point_features), 'F16', 'F32', limit=1e4),
+        'code': tensors.take('code', (1, parts, config.code), 'F16', 'F32', limit=1e4),
+    }
+    for name, size in tensors.shapes().items():
+        if name.startswith(_NET):
+            learned[name] = tensors.take(name, size, 'F16', 'F32', limit=1e4)
+    return learned
 
 
 def regressor_of(template: Array, joints: Array) -> Array:
