@@ -19,6 +19,8 @@ NAMES = (
     'memory',
     'trackers',
     'xr',
+    'head_live',
+    'gpu',
 )
 
 

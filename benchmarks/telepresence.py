@@ -34,13 +34,15 @@ COMMAND = 'python -m benchmarks.telepresence'
 SIZE = 512
 
 
-def live(clip: str, rate_hz: float, seconds: float, avatar: str = 'dressed') -> dict[str, object]:
+def live(
+    clip: str, rate_hz: float, seconds: float, avatar: str = 'dressed', size: int = SIZE
+) -> dict[str, object]:
     """The report of one run of the composed graph, without the page."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / 'report.json'
         command = [sys.executable, '-m', 'avatar_ros.nodes.telepresence', '--input', clip]
         command += ['--avatar', avatar]
-        command += ['--no-viewer', '--size', str(SIZE), '--duration', str(seconds)]
+        command += ['--no-viewer', '--size', str(size), '--duration', str(seconds)]
         command += ['--report', str(report), '--log-level', 'error']
         command += ['--ros-args', '-p', f'camera:rate_hz:={rate_hz}']
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

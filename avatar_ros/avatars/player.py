@@ -107,6 +107,10 @@ class Player:
         placed = self.stage.place(pose, self.avatar)
         self._gaussians = self.avatar.deform(placed, face)
 
+    def show(self, pose: BodyPose, face: FaceExpression | None) -> None:
+        """Put the avatar into a pose that is in the stage frame already."""
+        self._gaussians = self.avatar.deform(pose, face)
+
     def outline(self) -> FloatArray:
         """Some (n, 3) of the posed Gaussians' centres, at most 4,000, in the stage frame."""
         means = self._posed().means

@@ -8,8 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from avatar_ros.avatars import SkinnedAvatar, avatar_path, load_bundle, shipped_avatars
+from avatar_ros.avatars import (
+    HeadAvatar,
+    HeadBundle,
+    SkinnedAvatar,
+    avatar_path,
+    load_any_bundle,
+    shipped_avatars,
+)
 from avatar_ros.avatars.bundle import Bundle
+from avatar_ros.body import FLAME
 
 HELP = 'show what is in an avatar bundle and what it looks like'
 EPILOG = """\
@@ -44,19 +52,25 @@ def add_parser(subparsers: 'argparse._SubParsersAction[argparse.ArgumentParser]'
 def run(args: argparse.Namespace) -> int:
     """Print the contents, and draw the sheet if one is asked for."""
     path = avatar_path(args.bundle)
-    bundle = load_bundle(path)
-    print(describe(path, bundle))
+    bundle = load_any_bundle(path)
+    print(describe_head(path, bundle) if isinstance(bundle, HeadBundle) else describe(path, bundle))
     if args.out is None:
         return 0
     if not 16 <= args.size <= 2048:
         raise ValueError(f'--size is {args.size}; expected 16..2048 pixels.')
     import cv2
 
+    from avatar_ros.avatars.head.showcase import head_sheet
     from avatar_ros.avatars.showcase import contact_sheet
     from avatar_ros.render import select_engine
 
     engine = select_engine(args.engine)
-    sheet = contact_sheet(SkinnedAvatar(bundle, engine.device), engine, args.size)
+    if isinstance(bundle, HeadBundle):
+        sheet = head_sheet(HeadAvatar(bundle, engine.device), engine, args.size)
+    elif bundle.skeleton is FLAME:
+        sheet = head_sheet(SkinnedAvatar(bundle, engine.device), engine, args.size)
+    else:
+        sheet = contact_sheet(SkinnedAvatar(bundle, engine.device), engine, args.size)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     bgr, quality = np.ascontiguousarray(sheet[..., ::-1]), [cv2.IMWRITE_WEBP_QUALITY, 85]
     if args.out.suffix not in ('.png', '.jpg', '.webp') or not cv2.imwrite(
@@ -67,10 +81,34 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def describe_head(path: Path, bundle: HeadBundle) -> str:
+    """What is in the bundle of a head, as lines of text."""
+    model = bundle.model
+    rows = {
+        'avatar': bundle.name,
+        'file': f'{path} ({_size(path) / 1e6:.2f} MB)',
+        'licence': bundle.licence,
+        'Gaussians': f'{len(bundle)} on {len(model.faces)} triangles of a head of FLAME',
+        'face': f'{len(model.expression_names)} directions of {bundle.basis}',
+        'networks': 'none: constants in their triangles'
+        if bundle.config is None
+        else f'HeadGAP: {bundle.config.features} features, width {bundle.config.width}, '
+        + ('with' if bundle.config.cnn else 'without')
+        + ' a screen-space network',
+    }
+    rows |= {f'  {key}': str(value) for key, value in bundle.provenance.items()}
+    width = max(map(len, rows))
+    return '\n'.join(f'{key:{width}}  {value}' for key, value in rows.items())
+
+
+def _size(path: Path) -> int:
+    files = [path] if path.is_file() else [f for f in path.iterdir() if f.is_file()]
+    return sum(file.stat().st_size for file in files)
+
+
 def describe(path: Path, bundle: Bundle) -> str:
     """What is in the bundle, as lines of text."""
-    files = [path] if path.is_file() else [f for f in path.iterdir() if f.is_file()]
-    size = sum(file.stat().st_size for file in files)
+    size = _size(path)
     g, face = bundle.gaussians, bundle.expression
     low, high = g.means.min(0).values.tolist(), g.means.max(0).values.tolist()
     box = ' x '.join(f'{b - a:.2f}' for a, b in zip(low, high, strict=True))

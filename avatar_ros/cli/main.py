@@ -10,6 +10,7 @@ from avatar_ros import __version__
 from avatar_ros.cli import (
     bake,
     capture,
+    convert,
     evaluate,
     fetch,
     inspect,
@@ -20,7 +21,19 @@ from avatar_ros.cli import (
     train,
 )
 
-COMMANDS = (inspect, render, record, replay, fetch, capture, train, personalize, evaluate, bake)
+COMMANDS = (
+    inspect,
+    render,
+    record,
+    replay,
+    fetch,
+    capture,
+    train,
+    personalize,
+    evaluate,
+    bake,
+    convert,
+)
 
 
 def parser() -> argparse.ArgumentParser:
