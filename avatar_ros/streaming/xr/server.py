@@ -5,6 +5,7 @@
 
 import asyncio
 import functools
+import hashlib
 import logging
 import re
 import ssl
@@ -24,7 +25,7 @@ from avatar_ros.streaming.xr import protocol
 from avatar_ros.streaming.xr.access import Access
 from avatar_ros.streaming.xr.hub import Hub
 from avatar_ros.streaming.xr.protocol import Eyes, ProtocolError
-from avatar_ros.streaming.xr.viewers import WINDOW, Viewer
+from avatar_ros.streaming.xr.viewers import WINDOW, Allowance, Viewer
 from avatar_ros.streaming.xr.viewport import in_scene
 from avatar_ros.types import FloatArray, Image
 
@@ -44,6 +45,8 @@ _TYPES = {
 _HELLO_S = 5.0
 _WARN_S = 1.0
 _CAMERA_S = 0.2
+#: Of the avatar's file, when as many clients as may come have had it.
+_LOADS_PER_S = 1.0
 _BOUNDARY = 'frame'
 #: Radius of the sphere that fills the page's first view, per metre of distance (40 degrees high).
 _SPHERE = 0.317
@@ -74,10 +77,12 @@ class XrServer:
         fps: float = 30.0,
         max_clients: int = 8,
         max_pixels_per_s: float = 80e6,
+        rig: bytes = b'',
         on_eyes: Callable[[], None] = lambda: None,
     ) -> None:
         """`on_eyes` is called, in the server's thread, when a viewer has moved.
 
+        `rig`: the avatar's file for clients that draw it themselves; without one none does.
         `first_view`: metres from the avatar and height above the floor of a desktop's first view.
         """
         self.access, self.port, self.avatar, self.fps = access, port, avatar, fps
@@ -85,6 +90,10 @@ class XrServer:
         self.hub = Hub(self._send, height=height, fps=fps, max_pixels_per_s=max_pixels_per_s)
         self.refused: Counter[str] = Counter()
         """What was turned away, by reason."""
+        self._rig = rig
+        self._rig_key = hashlib.sha256(rig).hexdigest()[:16] if rig else ''
+        self._lanes = tuple(lane for lane in protocol.LANES if rig or lane != 'pose')
+        self._loads = Allowance(_LOADS_PER_S, float(max_clients))
         self._tls, self._max_clients, self._on_eyes = tls, max_clients, on_eyes
         self._connections: dict[Viewer, _Connection] = {}
         self._centre = np.zeros(3)
@@ -207,6 +216,7 @@ class XrServer:
             web.get('/', self._page),
             web.get('/xr', self._live),
             web.get('/xr/static/{name}', self._static),
+            web.get('/xr/avatar', self._avatar),
             web.get('/avatar.mjpeg', self._stream_mjpeg),
         ])  # fmt: skip
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
@@ -242,7 +252,8 @@ class XrServer:
     async def _page(self, request: web.Request) -> web.StreamResponse:
         if self.access.check_page(request):
             # Out of the address and so out of the history; only the cookie holds it then.
-            moved = web.HTTPSeeOther('/')
+            lane = request.query.get('lane', '')
+            moved = web.HTTPSeeOther(f'/?lane={lane}' if lane in protocol.LANES else '/')
             moved.headers.update(_headers())
             self.access.remember(moved, secure=request.secure)
             raise moved
@@ -255,6 +266,17 @@ class XrServer:
         if kind is None or name not in _asset_names():
             raise web.HTTPNotFound(text='no such file')
         return web.Response(body=_asset(name), content_type=kind, headers=_headers())
+
+    async def _avatar(self, request: web.Request) -> web.StreamResponse:
+        """The avatar's file: who may have the page may have it, and not again and again."""
+        self.access.check_page(request)
+        if not self._rig:
+            raise web.HTTPNotFound(text='this avatar comes as pictures only')
+        if not self._loads.take(time.monotonic()):
+            raise web.HTTPTooManyRequests(text='the avatar is being sent too often; try again soon')
+        return web.Response(
+            body=self._rig, content_type='application/octet-stream', headers=_headers()
+        )
 
     async def _live(self, request: web.Request) -> web.StreamResponse:
         self.access.check_socket(request)
@@ -287,13 +309,13 @@ class XrServer:
         message = protocol.parse_text(await socket.receive_str(timeout=_HELLO_S))
         if message['type'] != 'hello':
             raise ProtocolError('the first message is not a hello')
-        viewer = Viewer(protocol.parse_hello(message))
+        viewer = Viewer(protocol.parse_hello(message, self._lanes))
         await socket.send_str(
             protocol.text(
                 'welcome', version=protocol.VERSION, client_id=viewer.id, lane=viewer.lane,
                 fps=self.fps, window=WINDOW, avatar=self.avatar,
                 center=in_scene(self._first_middle()).tolist(),
-                radius=self._first_view[0] * _SPHERE,
+                radius=self._first_view[0] * _SPHERE, rig=self._rig_key,
             )
         )  # fmt: skip
         self._connections[viewer] = _Connection(viewer, socket, asyncio.Queue())
@@ -351,7 +373,7 @@ class XrServer:
             self.hub.ask_key(viewer, now_s)
         elif command['type'] == 'hello':
             viewer.spend_change(now_s)
-            self.hub.greet_again(viewer, protocol.parse_hello(command))
+            self.hub.greet_again(viewer, protocol.parse_hello(command, self._lanes))
         elif command['type'] == 'lane':
             viewer.spend_change(now_s)
             lane = command.get('lane')

@@ -183,16 +183,17 @@ export class AvatarMesh {
 
   /**
    * Draw for one eye into the bound framebuffer and viewport.
-   * @param {number} eyeIndex 0 left or only, 1 right
-   * @param {Float32Array} projection clip space from the eye's axes
-   * @param {Float32Array} eyeFromScene with the scale of the placement in it
-   * @param {number} focalPx pixels of the viewport per unit of tangent, vertically
-   * @param {number} scale of the placement
+   * @param {object} eye
+   * @param {number} eye.index 0 left or only, 1 right
+   * @param {Float32Array} eye.projection clip space from the eye's axes
+   * @param {Float32Array} eye.eyeFromScene with the scale of the placement in it
+   * @param {number} eye.focalPx pixels of the viewport per unit of tangent, vertically
+   * @param {number} eye.scale of the placement
    */
-  draw(eyeIndex, projection, eyeFromScene, focalPx, scale = 1) {
+  draw({ index, projection, eyeFromScene, focalPx, scale }) {
     const { gl, frame, uniforms } = this;
     if (!frame) return;
-    const view = viewOfEye(frame, eyeIndex);
+    const view = viewOfEye(frame, index);
     const { position, orientation, tangents } = frame.views[view];
     const { colour, alpha, depth } = regions(frame, view);
     gl.useProgram(this.program);
