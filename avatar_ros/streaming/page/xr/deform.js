@@ -78,11 +78,8 @@ export class Deformer {
     const size = 3 * rig.count;
     if (rig.components) {
       for (let g = 0; g < 4; g++) {
-        change[g].fill(0);
-        for (let k = 0; k < rig.components; k++) {
-          const start = (g * rig.components + k) * size;
-          addSteps(change[g], rig.pose_values.subarray(start, start + size), coefficients[k] * rig.pose_scale[4 * k + g]);
-        }
+        const rows = rig.pose_values.subarray(g * rig.components * size, (g + 1) * rig.components * size);
+        addRows(change[g], rows, coefficients.map((c, k) => c * rig.pose_scale[4 * k + g]));
       }
     }
     moved.set(this.means);
@@ -170,27 +167,31 @@ export class Deformer {
    * @param {Uint32Array} order written: rows of `geometry`
    * @param {Uint8Array} colors written: RGB and 255 of those rows
    */
-  see({ position, depthRow }, order, colors) {
+  see({ position: [ex, ey, ez], depthRow }, order, colors) {
     this.sort(depthRow, order);
-    const { rig, posed, turns, rgb, sh, change: [, , , tint] } = this;
-    const [ex, ey, ez] = position;
-    const color = [0, 0, 0];
+    const { rig, posed, turns, rgb, change: [, , , tint] } = this;
+    const { terms } = rig;
+    const harmonics = terms ? this.sh : null;
+    const basis = new Float64Array(15);
     for (let k = 0; k < rig.count; k++) {
       const i = order[k];
-      color[0] = rgb[3 * i]; color[1] = rgb[3 * i + 1]; color[2] = rgb[3 * i + 2];
-      if (rig.terms) {
+      if (terms) {
         // The direction of view, turned back into the canonical pose.
         let x = posed[3 * i] - ex, y = posed[3 * i + 1] - ey, z = posed[3 * i + 2] - ez;
         const w = turns[4 * i], a = -turns[4 * i + 1], b = -turns[4 * i + 2], c = -turns[4 * i + 3];
         const p = 2 * (b * z - c * y), q = 2 * (c * x - a * z), r = 2 * (a * y - b * x);
         const dx = x + w * p + b * r - c * q, dy = y + w * q + c * p - a * r, dz = z + w * r + a * q - b * p;
         const unit = 1 / Math.sqrt(Math.max(dx * dx + dy * dy + dz * dz, 1e-24));
-        addHarmonics(color, rig.terms, sh, 3 * rig.terms * i, dx * unit, dy * unit, dz * unit);
+        fillHarmonics(basis, terms, dx * unit, dy * unit, dz * unit);
       }
       for (let channel = 0; channel < 3; channel++) {
-        let value = rig.terms ? Math.max(color[channel], 0) : color[channel];
+        let value = rgb[3 * i + channel];
+        if (terms) {
+          for (let m = 0; m < terms; m++) value += basis[m] * harmonics[3 * (terms * i + m) + channel];
+          value = Math.max(value, 0);
+        }
         if (rig.components) value += tint[3 * i + channel];
-        colors[4 * k + channel] = Math.min(255, Math.max(0, Math.round(255 * value)));
+        colors[4 * k + channel] = 255 * Math.min(Math.max(value, 0), 1) + 0.5;
       }
       colors[4 * k + 3] = 255;
     }
@@ -235,28 +236,41 @@ function spread(steps, range) {
   return out;
 }
 
-function addSteps(out, row, step) {
-  if (step === 0) return;
-  for (let i = 0; i < out.length; i++) out[i] += step * row[i];
+/** out = sum of steps[k] times row k; four rows at a time, to go through `out` less often. */
+function addRows(out, rows, steps) {
+  out.fill(0);
+  const size = out.length;
+  for (let k = 0; k < steps.length; k += 4) {
+    const row = j => rows.subarray(Math.min(k + j, steps.length - 1) * size);
+    const step = j => steps[k + j] ?? 0;
+    addFour(out, row(0), row(1), row(2), row(3), step(0), step(1), step(2), step(3));
+  }
+}
+
+function addFour(out, a, b, c, d, s, t, u, v) {
+  for (let i = 0; i < out.length; i++) out[i] += s * a[i] + t * b[i] + u * c[i] + v * d[i];
 }
 
 /** Degrees 1..3, with the signs of 3D Gaussian Splatting; x, y, z of length 1. */
-function addHarmonics(color, terms, sh, at, x, y, z) {
+function fillHarmonics(basis, terms, x, y, z) {
+  basis[0] = -C1 * y;
+  basis[1] = C1 * z;
+  basis[2] = -C1 * x;
+  if (terms < 8) return;
   const xx = x * x, yy = y * y, zz = z * z;
-  const basis = [-C1 * y, C1 * z, -C1 * x];
-  if (terms > 3) {
-    basis.push(C2[0] * x * y, -C2[0] * y * z, C2[1] * (2 * zz - xx - yy), -C2[0] * x * z, C2[2] * (xx - yy));
-  }
-  if (terms > 8) {
-    basis.push(
-      -C3[0] * y * (3 * xx - yy), C3[1] * x * y * z, -C3[2] * y * (4 * zz - xx - yy),
-      C3[3] * z * (2 * zz - 3 * xx - 3 * yy), -C3[2] * x * (4 * zz - xx - yy), C3[4] * z * (xx - yy),
-      -C3[0] * x * (xx - 3 * yy),
-    );
-  }
-  for (let k = 0; k < terms; k++) {
-    for (let channel = 0; channel < 3; channel++) color[channel] += basis[k] * sh[at + 3 * k + channel];
-  }
+  basis[3] = C2[0] * x * y;
+  basis[4] = -C2[0] * y * z;
+  basis[5] = C2[1] * (2 * zz - xx - yy);
+  basis[6] = -C2[0] * x * z;
+  basis[7] = C2[2] * (xx - yy);
+  if (terms < 15) return;
+  basis[8] = -C3[0] * y * (3 * xx - yy);
+  basis[9] = C3[1] * x * y * z;
+  basis[10] = -C3[2] * y * (4 * zz - xx - yy);
+  basis[11] = C3[3] * z * (2 * zz - 3 * xx - 3 * yy);
+  basis[12] = -C3[2] * x * (4 * zz - xx - yy);
+  basis[13] = C3[4] * z * (xx - yy);
+  basis[14] = -C3[0] * x * (xx - 3 * yy);
 }
 
 /** The rotation that does b first, then a; w, x, y, z. */

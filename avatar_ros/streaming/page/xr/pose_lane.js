@@ -48,16 +48,16 @@ export class PoseLane {
     this.stop();
     this.key = key;
     const loading = (this.loading = new AbortController());
+    const worker = (this.worker = new Worker(this.workerUrl, { type: 'module' })); // loads meanwhile
+    worker.onmessage = ({ data }) => this.receive(data);
+    worker.onerror = event => this.fail(event.message || 'its thread failed');
     const timer = setTimeout(() => loading.abort(new Error(`it did not come within ${LOAD_MS / 1000} s`)), LOAD_MS);
     try {
       const response = await fetch(url, { signal: loading.signal, cache: 'no-store' });
       if (!response.ok) throw new Error(`the server answers ${response.status}`);
       const buffer = await response.arrayBuffer();
       if (loading !== this.loading) return;
-      this.worker = new Worker(this.workerUrl, { type: 'module' });
-      this.worker.onmessage = ({ data }) => this.receive(data);
-      this.worker.onerror = event => this.fail(event.message || 'its thread failed');
-      this.worker.postMessage({ type: 'avatar', buffer }, [buffer]);
+      worker.postMessage({ type: 'avatar', buffer }, [buffer]);
     } catch (error) {
       if (loading === this.loading) this.fail(error.message);
     } finally {
