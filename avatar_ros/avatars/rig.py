@@ -43,11 +43,15 @@ def rig_of(avatar: object, rasterize_mode: RasterizeMode = 'classic') -> Rig:
     if len(avatar) > MAX_GAUSSIANS:
         raise ValueError(f'it has {len(avatar)} Gaussians; a client draws at most {MAX_GAUSSIANS}')
     layout = PoseLayout.of(avatar)
-    antialiased = np.array([rasterize_mode == 'antialiased'], np.uint8)
-    file = save({
-        **_gaussians(avatar), **_skeleton(avatar), **_bases(avatar), **layout.tensors(),
-        'antialiased': antialiased,
-    })  # fmt: skip
+    tensors = {
+        **_gaussians(avatar),
+        **_skeleton(avatar),
+        **_bases(avatar),
+        **layout.tensors(),
+        'antialiased': np.array([rasterize_mode == 'antialiased'], np.uint8),
+    }
+    # Whatever order an array has in memory, the file takes it for C's.
+    file = save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()})
     if len(file) > MAX_FILE_BYTES:
         raise ValueError(f'it takes {len(file)} bytes; at most {MAX_FILE_BYTES} are sent')
     return Rig(file, layout)

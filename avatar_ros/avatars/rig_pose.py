@@ -25,7 +25,7 @@ _POSITION_BITS = 20
 _ROOT_BITS = 20
 _FACE_BITS = 7
 #: Bits of a joint that carries a metre, and of a pose coefficient: the first that fit are taken.
-_PRECISIONS = ((14, 12), (13, 12), (12, 12), (12, 10), (12, 8), (11, 8), (10, 7), (9, 6))
+_PRECISIONS = ((14, 12), (13, 12), (12, 12), (12, 10), (12, 8), (11, 8), (10, 7), (9, 6), (8, 6))
 _JOINT_BITS = 5, 16
 _SHORTEST_M = 0.02
 _TINY = 1e-30

@@ -103,7 +103,7 @@ class Page {
 
   connect() {
     const url = `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/xr`;
-    this.connection = new Connection(url, () => ({ lanes: this.lanes.offered, mode: tests.mode, height: this.height }), {
+    this.connection = tests.connection = new Connection(url, () => ({ lanes: this.lanes.offered, mode: tests.mode, height: this.height }), {
       state: (name, detail) => this.connectionState(name, detail),
       welcome: message => {
         document.title = message.avatar ? `${message.avatar} – avatar_ros` : 'avatar_ros';
