@@ -9,6 +9,7 @@ carries is long, so that rounding moves a fingertip and a foot by about as much.
 
 import struct
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -66,13 +67,21 @@ class PoseLayout:
             f'coefficients does not fit into {MAX_BYTES} bytes'
         )
 
+    @cached_property
+    def _widths(self) -> list[int]:
+        """Bits of each number of a pose, in their order."""
+        rotations = [(2, b, b, b) for b in self.joint_bits.tolist()]
+        return [
+            *(3 * [_POSITION_BITS]),
+            *(width for rotation in rotations for width in rotation),
+            *([32, *(self.face * [_FACE_BITS])] if self.face else []),
+            *(len(self.limit) * [self.coefficient_bits]),
+        ]
+
     @property
     def size(self) -> int:
         """Bytes of a pose."""
-        rotations = 2 * len(self.joint_bits) + 3 * int(self.joint_bits.sum())
-        face = (32 + _FACE_BITS * self.face) if self.face else 0
-        bits = 3 * _POSITION_BITS + rotations + face + self.coefficient_bits * len(self.limit)
-        return -(-bits // 8)
+        return -(-sum(self._widths) // 8)
 
     def tensors(self) -> dict[str, Array]:
         """For the file."""
@@ -103,22 +112,25 @@ class PoseLayout:
         self, position: FloatArray, rotations: FloatArray, face: FloatArray, coefficients: Array
     ) -> bytes:
         """Position (3,), quaternions (J, 4) wxyz, expression weights, pose coefficients (K,)."""
-        bits = _Bits()
-        bits.signed(np.asarray(position) / POSITION_STEP, _POSITION_BITS)
         largest, others = smallest_three(rotations)
-        for first, three, width in zip(largest, others, self.joint_bits.tolist(), strict=True):
-            bits.unsigned(first, 2)
-            bits.signed(three * _top(width), width)
+        steps = _steps(others, self.joint_bits[:, None])
+        parts = [
+            _steps(np.asarray(position) / (POSITION_STEP * _top(_POSITION_BITS)), _POSITION_BITS),
+            np.column_stack([largest, steps]).ravel(),
+        ]
         if self.face:
             most = float(np.float32(np.abs(face).max()))
-            bits.unsigned(int.from_bytes(struct.pack('<f', most), 'little'), 32)
-            bits.signed(face * (_top(_FACE_BITS) / max(most, _TINY)), _FACE_BITS)
-        top = _top(self.coefficient_bits)
-        bits.signed(coefficients * (top / self.limit.clip(_TINY)), self.coefficient_bits)
-        return bits.value.to_bytes(self.size, 'little')
+            bits = int.from_bytes(struct.pack('<f', most), 'little')
+            parts += [np.array([bits]), _steps(face / max(most, _TINY), _FACE_BITS)]
+        parts.append(_steps(coefficients / self.limit.clip(_TINY), self.coefficient_bits))
+        value = at = 0
+        for number, width in zip(np.concatenate(parts).tolist(), self._widths, strict=True):
+            value |= number << at
+            at += width
+        return value.to_bytes(self.size, 'little')
 
 
-def smallest_three(quats: FloatArray) -> tuple[list[int], FloatArray]:
+def smallest_three(quats: FloatArray) -> tuple[Array, FloatArray]:
     """Which of w, x, y, z is the largest (J,); the others (J, 3), -1..1, made so that it is > 0."""
     quats = quats / np.linalg.norm(quats, axis=1, keepdims=True)
     largest = np.abs(quats).argmax(1)
@@ -126,25 +138,14 @@ def smallest_three(quats: FloatArray) -> tuple[list[int], FloatArray]:
     rest = np.ones(quats.shape, bool)
     rest[rows, largest] = False
     others = quats[rest].reshape(-1, 3)
-    return largest.tolist(), others * np.copysign(np.sqrt(2.0), quats[rows, largest])[:, None]
+    return largest, others * np.copysign(np.sqrt(2.0), quats[rows, largest])[:, None]
 
 
-def _top(bits: int) -> int:
-    return (1 << (bits - 1)) - 1
+def _top(bits: int | Array) -> Array:
+    return np.asarray((1 << (np.asarray(bits, np.int64) - 1)) - 1)
 
 
-class _Bits:
-    """Numbers one after the other, each from its lowest bit up."""
-
-    def __init__(self) -> None:
-        self.value, self._count = 0, 0
-
-    def unsigned(self, number: int, bits: int) -> None:
-        self.value |= number << self._count
-        self._count += bits
-
-    def signed(self, values: FloatArray, bits: int) -> None:
-        """The nearest of -top..top, with top added."""
-        top = _top(bits)
-        for number in (np.rint(values).clip(-top, top) + top).astype(int).tolist():
-            self.unsigned(number, bits)
+def _steps(shares: FloatArray | Array, bits: int | Array) -> Array:
+    """Shares -1..1 as whole numbers 0..2 top."""
+    top = _top(bits)
+    return np.asarray(np.rint(shares * top).clip(-top, top) + top).astype(np.int64)
