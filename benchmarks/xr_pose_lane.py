@@ -41,7 +41,14 @@ window.avatarXr.capture().then(({ width, height, pixels }) => {
 class PoseServer(threading.Thread):
     """The server with an avatar that keeps still or moves, for clients that draw it or not."""
 
-    def __init__(self, avatar: str = 'demo', *, still: int | None = 40, file: bytes | None = None):
+    def __init__(
+        self,
+        avatar: str = 'demo',
+        *,
+        still: int | None = 40,
+        file: bytes | None = None,
+        height: int = 160,
+    ) -> None:
         """`still` is the frame that is shown; None: all in turn. `file` replaces the avatar's."""
         super().__init__(daemon=True)
         self.moving = MovingAvatar(90, avatar)
@@ -52,9 +59,10 @@ class PoseServer(threading.Thread):
         self.poses = [self.rig.layout.encode(self.player.avatar, p, None) for p in placed]
         self.player.deform(placed[-1], None)
         file = self.rig.file if file is None else file
-        self.server = XrServer(Access('127.0.0.1', 'secret'), port=0, height=160, rig=file)
+        self.server = XrServer(Access('127.0.0.1', 'secret'), port=0, height=height, rig=file)
         self.server.start()
         self._over = threading.Event()
+        self._drawing = threading.Lock()  # a player's buffers are one thread's at a time
         self.start()
 
     @property
@@ -68,14 +76,16 @@ class PoseServer(threading.Thread):
             pose = self.poses[k % len(self.poses)]
             hub.send_pose(hub.takers(True, now_s), pose, now_s * 1e3, now_s)
             for work in hub.work(self.player.outline(), now_s):
-                layers = self.moving.draw(list(work.cameras))
+                with self._drawing:
+                    layers = self.moving.draw(list(work.cameras))
                 hub.finish(work, layers, now_s * 1e3, 1.0, time.monotonic)
 
     def rendered(self, eye: dict[str, list[float]], width: int, height: int) -> tuple[Array, Array]:
         """RGB (H, W, 3) on black and alpha, from an eye of the page, by the server's renderer."""
         view = np.array([[*eye['position'], *eye['orientation'], *eye['tangents']]])
-        drawn = self.player.draw(cameras_of_eyes(view, width, height), depth=True)
-        return drawn.colors[0, ..., :3].numpy().clip(0, 1), drawn.alphas[0, ..., 0].numpy()
+        with self._drawing:
+            (layers,) = self.moving.draw(cameras_of_eyes(view, width, height))
+        return layers.colors[..., :3].clip(0, 1), layers.alphas
 
     def close(self) -> None:
         self._over.set()

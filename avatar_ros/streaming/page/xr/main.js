@@ -233,7 +233,7 @@ class Page {
     if (!frame || frame === this.counted) return;
     this.counted = frame;
     tests.framesShown++;
-    tests.lastFrame = { frameId: frame.frameId, viewId: frame.viewId ?? 0 };
+    tests.lastFrame = { frameId: frame.frameId, viewId: frame.viewId ?? 0, eyes: frame.views?.length ?? this.scene.avatar.seen };
     tests.shown.push([frame.frameId, frame.viewId ?? 0, now]);
     if (tests.shown.length > REMEMBERED) tests.shown.shift();
     this.rate.add(now);
