@@ -67,6 +67,11 @@ def hold_a_frame(page: Any) -> None:
     page.evaluate('avatarXr.bare = true; avatarXr.hold = false')
     page.evaluate(_LOOK, {**_FROM, 'tangents': _TANGENTS})
     wait_shown(page, 30)
+    end = time.monotonic() + 60
+    while page.evaluate('avatarXr.lastFrame.height') != _HEIGHT:  # a busy machine had less
+        if time.monotonic() > end:
+            raise RuntimeError('the machine is too busy for pictures of full size')
+        time.sleep(0.05)
     page.evaluate('avatarXr.hold = true')
 
 

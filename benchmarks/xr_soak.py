@@ -21,6 +21,7 @@ import aiohttp
 import numpy as np
 
 from benchmarks.metrics import Metric, load, write_results
+from benchmarks.xr_glass import process_seconds
 from benchmarks.xr_scene import stereo_eyes
 from benchmarks.xr_wire import eyes_message
 
@@ -95,8 +96,10 @@ class Log:
     memory_mb: list[float] = field(default_factory=list)
     threads: list[int] = field(default_factory=list)
     files: list[int] = field(default_factory=list)
+    cpu_s: list[float] = field(default_factory=list)
     pictures: list[int] = field(default_factory=list)
     poses: list[int] = field(default_factory=list)
+    load: list[float] = field(default_factory=list)
 
 
 def look_at_process(pid: int) -> tuple[float, int, int]:
@@ -139,8 +142,10 @@ async def soak(url: str, pid: int, seconds: float, seed: int = 0) -> tuple[Log, 
         log.memory_mb.append(memory)
         log.threads.append(threads)
         log.files.append(files)
+        log.cpu_s.append(process_seconds(pid))
         log.pictures.append(stays[0].frames)
         log.poses.append(stays[1].frames)
+        log.load.append(os.getloadavg()[0])
         if len(log.at_s) % 60 == 0:
             minute = len(log.at_s) // 60
             fps = (log.pictures[-1] - log.pictures[-60]) / 59
@@ -161,6 +166,14 @@ def metrics_of(log: Log, came: int) -> list[Metric]:
     def fps(counts: list[int], rows: np.ndarray) -> float:
         return (counts[rows[-1]] - counts[rows[0]]) / (at[rows[-1]] - at[rows[0]])
 
+    def cost(rows: np.ndarray) -> float:
+        return (log.cpu_s[rows[-1]] - log.cpu_s[rows[0]]) / (
+            log.pictures[rows[-1]] - log.pictures[rows[0]]
+        )
+
+    def load_of(rows: np.ndarray) -> float:
+        return float(np.mean(np.array(log.load)[rows]))
+
     where = (
         f'{at[-1] / 60:.0f} minutes, {came} guests beside two who stay, {_FPS:g} frames a second, '
         f'views {_HEIGHT} high, {load()}; last third against first'
@@ -178,6 +191,10 @@ def metrics_of(log: Log, came: int) -> list[Metric]:
                                     - np.median(np.array(log.files)[first])), '', 'lower', where),
         metric('fps_kept', kept_fps, '', 'higher', f'the worse of pictures and poses; {where}'),
         metric('fps', fps(log.pictures, last), '1/s', 'higher', where),
+        metric('load_grown', load_of(last) / load_of(first), 'x', 'lower',
+               f'of the machine, by all that runs on it; {where}'),
+        metric('cpu_per_picture_kept', cost(last) / cost(first), 'x', 'lower',
+               f'CPU time of the server a picture of the one who stays; {where}'),
     ]  # fmt: skip
 
 

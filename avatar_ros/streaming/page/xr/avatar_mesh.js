@@ -61,7 +61,7 @@ in float renderedDepth;
 out vec4 shown;
 
 const vec3 LUMA = vec3(0.2126, 0.7152, 0.0722);
-const float FLOOR = 0.01; // colours darker than this say little about alpha
+const float FLOOR = 0.02; // colours darker than this say little about alpha
 
 vec3 colourAt(vec2 pixel) {
   // A whole pixel from the rim: chroma is at half size and must not come from the neighbour.

@@ -233,7 +233,12 @@ class Page {
     if (!frame || frame === this.counted) return;
     this.counted = frame;
     tests.framesShown++;
-    tests.lastFrame = { frameId: frame.frameId, viewId: frame.viewId ?? 0, eyes: frame.views?.length ?? this.scene.avatar.seen };
+    tests.lastFrame = {
+      frameId: frame.frameId,
+      viewId: frame.viewId ?? 0,
+      eyes: frame.views?.length ?? this.scene.avatar.seen,
+      height: frame.height ?? 0,
+    };
     tests.shown.push([frame.frameId, frame.viewId ?? 0, now]);
     if (tests.shown.length > REMEMBERED) tests.shown.shift();
     this.rate.add(now);
