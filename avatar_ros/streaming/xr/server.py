@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -93,6 +93,7 @@ class XrServer:
         self._rig = rig
         self._rig_key = hashlib.sha256(rig).hexdigest()[:16] if rig else ''
         self._lanes = tuple(lane for lane in protocol.LANES if rig or lane != 'pose')
+        self._poses_allowed = True
         self._loads = Allowance(_LOADS_PER_S, float(max_clients))
         self._tls, self._max_clients, self._on_eyes = tls, max_clients, on_eyes
         self._connections: dict[Viewer, _Connection] = {}
@@ -170,6 +171,12 @@ class XrServer:
         self._centre = (points.min(0) + points.max(0)) / 2
         self._age_ms = age_ms
 
+    def allow_poses(self, allowed: bool) -> None:
+        """Several avatars come as pictures: clients change over, and back when one is alone."""
+        if allowed != self._poses_allowed:
+            self._poses_allowed = allowed
+            self._loop.call_soon_threadsafe(self._change_lanes)
+
     def tell_graph(self, summary: Mapping[str, object]) -> None:
         """How the rest of the graph does; desktop pages show it."""
         self._graph = dict(summary)
@@ -189,6 +196,18 @@ class XrServer:
         connection = self._connections.get(viewer)
         if connection is not None:
             connection.outbox.put_nowait(message)
+
+    def _lane_for(self, viewer: Viewer) -> protocol.Lane:
+        """The first that it named and that can be had now."""
+        pictures = [lane for lane in viewer.hello.lanes if lane != 'pose']
+        return viewer.hello.lanes[0] if self._poses_allowed or not pictures else pictures[0]
+
+    def _change_lanes(self) -> None:
+        for viewer in self._connections:
+            lane = self._lane_for(viewer)
+            if viewer.hello.lanes[0] == 'pose' and lane != viewer.lane:
+                self.hub.change_lane(viewer, lane)
+                self._post(viewer, protocol.text('lane', lane=lane))
 
     def _send_camera(self, message: bytes) -> None:
         for viewer, connection in self._connections.items():
@@ -310,6 +329,7 @@ class XrServer:
         if message['type'] != 'hello':
             raise ProtocolError('the first message is not a hello')
         viewer = Viewer(protocol.parse_hello(message, self._lanes))
+        viewer.lane = self._lane_for(viewer)
         await socket.send_str(
             protocol.text(
                 'welcome', version=protocol.VERSION, client_id=viewer.id, lane=viewer.lane,
@@ -379,6 +399,9 @@ class XrServer:
             lane = command.get('lane')
             if lane not in viewer.hello.lanes:
                 raise ProtocolError(f'lane {str(lane)[:20]!r} was not in hello')
+            # Its own choice comes first from now.
+            others = tuple(other for other in viewer.hello.lanes if other != lane)
+            viewer.hello = replace(viewer.hello, lanes=(lane, *others))
             self.hub.change_lane(viewer, lane)
             self._post(viewer, protocol.text('lane', lane=lane))
         return bool(command['type'] != 'bye')

@@ -210,6 +210,30 @@ def test_client_that_cannot_draw_changes_to_pictures(posing):
     run(watch())
 
 
+def test_clients_change_to_pictures_while_there_are_several_avatars(posing):
+    async def lane_of(client):
+        while True:
+            message = json.loads((await client.socket.receive(timeout=5)).data)
+            if message['type'] == 'lane':
+                return message['lane']
+
+    async def watch():
+        async with Client(posing) as one, Client(posing) as other, Client(posing) as late:
+            await one.hello(lanes=['pose', 'h264'])
+            await other.hello(lanes=['pose', 'h264'])
+            await other.socket.send_str('{"type": "lane", "lane": "h264"}')  # it cannot draw
+            assert await lane_of(other) == 'h264'
+            posing.allow_poses(False)
+            assert await lane_of(one) == 'h264'
+            assert (await late.hello(lanes=['pose', 'h264']))['lane'] == 'h264'
+            posing.allow_poses(True)
+            assert await lane_of(one) == await lane_of(late) == 'pose'
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(lane_of(other), 0.5)
+
+    run(watch())
+
+
 def test_avatar_is_not_sent_again_and_again(posing):
     async def load():
         async with Client(posing) as client:

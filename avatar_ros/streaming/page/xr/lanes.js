@@ -81,8 +81,12 @@ export class Lanes {
       this.leavePoses(error.message);
       return;
     }
-    if (lane === 'pose') this.poses.start('/xr/avatar', this.rig);
-    else this.poses.stop();
+    if (lane === 'pose') {
+      this.poses.start('/xr/avatar', this.rig);
+      this.on.note(''); // pictures are nobody's concern now
+    } else {
+      this.poses.stop();
+    }
     this.on.changed(lane);
   }
 
