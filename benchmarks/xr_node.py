@@ -37,10 +37,10 @@ def move(node: XrServerNode) -> None:
 def main() -> None:
     rclpy.init(args=sys.argv)
     node = XrServerNode(subscribe=False)
-    node.on_listening = lambda: print(node.urls()[0], flush=True)
     node.trigger_configure()
     node.trigger_activate()
     threading.Thread(target=move, args=(node,), daemon=True).start()
+    print(node.urls()[0], flush=True)
     sys.stdin.read()
     node.close()
     rclpy.try_shutdown()

@@ -104,9 +104,6 @@ class AvatarNode(LifecycleNode, Generic[P]):
         """Dynamic parameters were set."""
         self.parameters = parameters
 
-    def loaded(self) -> None:
-        """The avatar is here, and compiling what draws it takes another second."""
-
     def background(self) -> list[float]:
         """Behind the avatar."""
         return [0.0, 0.0, 0.0]
@@ -146,7 +143,6 @@ class AvatarNode(LifecycleNode, Generic[P]):
                 background=background,
                 rasterize_mode='antialiased' if p.rasterize_mode == 'antialiased' else 'classic',
             )
-            self.loaded()
             self.player.warm_up(orbit_camera(_WARM_UP_PIXELS, _WARM_UP_PIXELS))
         except (ValueError, OSError, ImportError, RuntimeError) as error:
             self.statistics.fail('configure_failed', error)

@@ -16,7 +16,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,18 +106,8 @@ def arguments(args: list[str] | None = None) -> argparse.Namespace:
 class Telepresence:
     """The composed graph."""
 
-    def __init__(
-        self,
-        options: argparse.Namespace,
-        ros_args: Sequence[str] = (),
-        on_listening: Callable[[list[str]], None] = lambda urls: None,
-    ) -> None:
-        """`ros_args` (what stands behind --ros-args) win over options and the parameter file.
-
-        `on_listening` gets the addresses of the page, which is there before the avatar moves.
-
-        :raises RuntimeError: if the page cannot be served.
-        """
+    def __init__(self, options: argparse.Namespace, ros_args: Sequence[str] = ()) -> None:
+        """`ros_args` (what stands behind --ros-args) win over options and the parameter file."""
         self._options = options
         self._ros_args = list(ros_args)
         self._nodes: list[Any] = []
@@ -131,20 +121,6 @@ class Telepresence:
         def suited(node: str) -> dict[str, float | str]:
             return clip.parameters(node) if clip else {}
 
-        if not options.no_viewer:
-            # Before the others, so that browsers load the page while those load their models.
-            self.xr = xr = XrServerNode(
-                subscribe=False,
-                **self._node_arguments(
-                    port=options.port,
-                    host=options.host,
-                    avatar=options.avatar,
-                    engine=options.engine,
-                    **suited('xr_server'),
-                ),
-            )
-            xr.on_listening = lambda: on_listening(xr.urls())
-            self._configure(xr)
         if wired:
             self.camera = self._add(
                 CameraNode(**self._node_arguments(input=options.input, **suited('camera')))
@@ -173,8 +149,19 @@ class Telepresence:
                 **self._node_arguments(report=options.report, input=options.input),
             )
         )
-        if self.xr is not None:
-            self._add(self.xr)
+        if not options.no_viewer:
+            self.xr = self._add(
+                XrServerNode(
+                    subscribe=False,
+                    **self._node_arguments(
+                        port=options.port,
+                        host=options.host,
+                        avatar=options.avatar,
+                        engine=options.engine,
+                        **suited('xr_server'),
+                    ),
+                )
+            )
         self._connect()
 
     def _node_arguments(self, **parameters: object) -> dict[str, object]:
@@ -221,22 +208,19 @@ class Telepresence:
         else:
             self.renderer.sinks.append(Sink(lambda picture: None))
 
-    @staticmethod
-    def _configure(node: AvatarRendererNode | XrServerNode) -> None:
-        forward_logs(node)
-        if node.trigger_configure() != TransitionCallbackReturn.SUCCESS:
-            name = node.get_name()
-            raise RuntimeError(node.statistics.error or f'{name} could not be configured.')
-
     def start(self) -> None:
         """Load the avatar, spin all nodes, open the input.
 
         :raises RuntimeError: if a node cannot be configured.
         """
-        self._configure(self.renderer)
+        forward_logs(self.renderer)
         for node in (self.renderer, self.xr):
-            if node is not None:
-                node.trigger_activate()
+            if node is None:
+                continue
+            if node.trigger_configure() != TransitionCallbackReturn.SUCCESS:
+                name = node.get_name()
+                raise RuntimeError(node.statistics.error or f'{name} could not be configured.')
+            node.trigger_activate()
         for node in self._nodes:
             executor = SingleThreadedExecutor()
             executor.add_node(node)
@@ -300,8 +284,10 @@ def main(args: list[str] | None = None) -> int:
         signal.signal(number, lambda *_: done.set())
     graph: Telepresence | None = None
     try:
-        graph = Telepresence(options, ros_args, lambda urls: print(invitation(urls), flush=True))
+        graph = Telepresence(options, ros_args)
         graph.start()
+        if graph.xr is not None:
+            print(invitation(graph.xr.urls()), flush=True)
         done.wait(options.duration or None)
     except (ValueError, RuntimeError, OSError, NameValidationException) as error:
         print(f'telepresence: {error}', file=sys.stderr)

@@ -5,7 +5,6 @@
 import os
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,8 +79,6 @@ class XrServerNode(AvatarNode[XrServerParameters]):
         self.server: XrServer | None = None
         self._next_s = 0.0
         self._rig: tuple[Rig, SkinnedAvatar] | None = None
-        self.on_listening: Callable[[], None] = lambda: None
-        """Called when the page is there."""
         super().__init__('xr_server', XrServerParameters, subscribe=subscribe, **kwargs)
         self._subscribe = subscribe
         self._eyes = ClientEyes(self, self.parameters.stage_frame)
@@ -95,18 +92,17 @@ class XrServerNode(AvatarNode[XrServerParameters]):
     def on_configure(self, state: State) -> TransitionCallbackReturn:
         result = super().on_configure(state)
         if result == TransitionCallbackReturn.SUCCESS:
-            warm_up()
-        else:
-            self._stop_server()
+            try:
+                warm_up()
+                self._rig = self._make_rig()
+                self.server = self._make_server()
+                self.server.start()
+            except (ValueError, OSError) as error:
+                self.server = None
+                self.statistics.fail('configure_failed', error)
+                self.get_logger().error(f'cannot be configured: {error}')
+                return TransitionCallbackReturn.FAILURE
         return result
-
-    def loaded(self) -> None:
-        """Listen: pages load while the kernels do."""
-        self._rig = self._make_rig()
-        server = self._make_server()
-        server.start()
-        self.server = server
-        self.on_listening()
 
     def on_cleanup(self, state: State) -> TransitionCallbackReturn:
         result = super().on_cleanup(state)
@@ -158,7 +154,6 @@ class XrServerNode(AvatarNode[XrServerParameters]):
         return rig, avatar
 
     def _make_server(self) -> XrServer:
-        assert self.player is not None
         p = self.parameters
         if p.open and not is_loopback(p.host):
             self.get_logger().warning(
@@ -177,7 +172,7 @@ class XrServerNode(AvatarNode[XrServerParameters]):
             access,
             port=p.port,
             tls=tls,
-            avatar=self.player.avatar.name,
+            avatar=self.statistics.info['avatar'],
             first_view=(p.distance_m, p.look_height_m),
             height=p.view_height,
             fps=p.max_fps,
