@@ -307,7 +307,7 @@ class XrServer:
         await socket.prepare(request)
         try:
             viewer = await self._greet(socket)
-        except (ProtocolError, asyncio.TimeoutError, TypeError) as error:
+        except (ProtocolError, asyncio.TimeoutError) as error:
             await self._dismiss(socket, f'{error or "no hello came"}')
             return socket
         connection = self._connections[viewer]
@@ -325,7 +325,10 @@ class XrServer:
         return socket
 
     async def _greet(self, socket: web.WebSocketResponse) -> Viewer:
-        message = protocol.parse_text(await socket.receive_str(timeout=_HELLO_S))
+        first = await socket.receive(timeout=_HELLO_S)
+        if first.type != WSMsgType.TEXT:  # what it is may be somebody's eyes: not repeated
+            raise ProtocolError('the first message is not text')
+        message = protocol.parse_text(first.data)
         if message['type'] != 'hello':
             raise ProtocolError('the first message is not a hello')
         viewer = Viewer(protocol.parse_hello(message, self._lanes))

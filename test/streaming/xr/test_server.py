@@ -248,6 +248,19 @@ def test_lane_in_the_address_survives_the_move_of_the_token(posing):
     assert get(posing, f'/?lane=//evil.example&token={token}')[1]['Location'] == '/'
 
 
+def test_eyes_that_come_too_early_are_not_logged(server, caplog):
+    async def watch():
+        async with Client(server) as client:
+            await client.socket.send_bytes(eyes_message(5, (LEFT,)))
+            answer = json.loads((await client.socket.receive(timeout=5)).data)
+            assert answer['message'] == 'the first message is not text'
+            assert await client.closed_with() == 1008
+
+    run(watch())
+    assert 'turned away' in caplog.text
+    assert 'x00' not in caplog.text
+
+
 # -- who may watch -----------------------------------------------------------------------------
 
 

@@ -177,7 +177,7 @@ export function parseText(text) {
 function checkWelcome({ version, lane, rig, center, radius }) {
   if (version !== VERSION) throw new ProtocolError(`the server speaks version ${version}, this page ${VERSION}`);
   const inReach = x => Number.isFinite(x) && Math.abs(x) < MAX_DISTANCE_M;
-  if (lane === 'pose' && !/^[0-9a-f]{1,64}$/.test(rig)) throw new ProtocolError('welcome to poses without an avatar');
+  if (lane === 'pose' && !(typeof rig === 'string' && /^[0-9a-f]{1,64}$/.test(rig))) throw new ProtocolError('welcome to poses without an avatar');
   if (!Array.isArray(center) || center.length !== 3 || !center.every(inReach) || !(inReach(radius) && radius > 0)) {
     throw new ProtocolError('welcome without a sphere');
   }
