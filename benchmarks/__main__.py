@@ -19,6 +19,11 @@ NAMES = (
     'memory',
     'trackers',
     'xr',
+    'xr_pose_lane',
+    'xr_reprojection',
+    'xr_pairing',
+    'xr_start',
+    'xr_soak',
     'head_live',
     'gpu',
 )

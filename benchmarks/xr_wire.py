@@ -21,8 +21,9 @@ from avatar_ros.types import FloatArray, Image
 from benchmarks.xr_scene import stereo_eyes
 
 _HELLO = json.dumps({
-    'type': 'hello', 'version': 1, 'lanes': ['h264'], 'mode': 'vr', 'height': 64,
+    'type': 'hello', 'version': 1, 'lanes': ['pose', 'h264'], 'mode': 'vr', 'height': 64,
 })  # fmt: skip
+_COMMANDS = ('{"type": "key"}', '{"type": "bye"}', '{"type": "lane", "lane": "h264"}')
 _MESSAGES_A_CONNECTION = 50
 _PERSON = np.array([[x, y, z] for x in (-0.2, 0.2) for y in (-0.5, 0.5) for z in (0.0, 1.8)])
 #: Blocks of a number painted into a picture: large enough to survive any bit rate.
@@ -55,7 +56,7 @@ class Fuzzed:
 
 def fuzz(messages: int = 100_000, seed: int = 0) -> Fuzzed:
     """Random and mutated messages, many connections, then an honest client."""
-    server = XrServer(Access('127.0.0.1'), port=0, height=64, max_clients=4)
+    server = XrServer(Access('127.0.0.1'), port=0, height=64, max_clients=4, rig=bytes(1000))
     server.start()
     try:
         return asyncio.run(_fuzz(server, messages, np.random.default_rng(seed)))
@@ -104,7 +105,7 @@ async def _send_nonsense(
             good[rng.integers(len(good))] = rng.integers(256)
         await socket.send_bytes(bytes(good))
     elif kind == 2:
-        text = bytearray(rng.choice([_HELLO, '{"type": "key"}', '{"type": "bye"}']).encode())
+        text = bytearray(rng.choice([_HELLO, *_COMMANDS]).encode())
         text[rng.integers(len(text))] = rng.integers(32, 127)
         await socket.send_str(text.decode())
     else:

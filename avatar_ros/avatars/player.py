@@ -104,7 +104,14 @@ class Player:
 
     def pose(self, pose: BodyPose, face: FaceExpression | None) -> None:
         """Put the avatar into this pose, for `draw` and `bounds`."""
-        placed = self.stage.place(pose, self.avatar)
+        self.deform(self.place(pose), face)
+
+    def place(self, pose: BodyPose) -> BodyPose:
+        """The pose in the stage frame; once for each pose, because the stage follows it."""
+        return self.stage.place(pose, self.avatar)
+
+    def deform(self, placed: BodyPose, face: FaceExpression | None) -> None:
+        """Put the avatar into a pose that was placed already."""
         self._gaussians = self.avatar.deform(placed, face)
 
     def show(self, pose: BodyPose, face: FaceExpression | None) -> None:

@@ -24,6 +24,7 @@ from avatar_ros.body.pose import IDENTITY_QUAT
 from avatar_ros.gaussians import Gaussians
 from avatar_ros.gaussians.spherical_harmonics import evaluate_sh, evaluate_sh_into, rgb_from_sh0
 from avatar_ros.geometry import (
+    matrix_from_quat,
     quat_from_matrix,
     quat_from_rotvec,
     quat_multiply,
@@ -291,10 +292,46 @@ class SkinnedAvatar:
         A[:, :, :3] = A[:, :, :3] @ back[:, :, :3]
         return A, quat_multiply(turns, back_turns)
 
-    def _joint_transforms(self, pose: BodyPose, expression: FaceExpression | None) -> FloatArray:
-        """Joints (J, 4, 4) in the frame of the pose."""
+    # -- for those who pose it elsewhere -----------------------------------------------------
+
+    def posed_rotations(self, pose: BodyPose, expression: FaceExpression | None) -> FloatArray:
+        """Parent-relative quaternions (J, 4) of the bundle's skeleton, jaw and eyes by the face."""
         rotations = self._rotations(pose)
         self._pose_face(rotations, expression)
+        return rotations
+
+    def pose_coefficients(self, pose: BodyPose) -> Array:
+        """Weights (K,) float32 of the pose basis; none without one."""
+        basis = self.bundle.pose_basis
+        if basis is None:
+            return np.zeros(0, np.float32)
+        return basis.coefficients(self._rotations(pose)[self._pose_rows])
+
+    def inverse_bind(self) -> tuple[FloatArray, FloatArray]:
+        """From canonical points to each joint's axes: quaternions (J, 4), then moves (J, 3)."""
+        if self._from_canonical is None:
+            return np.tile(IDENTITY_QUAT, (len(self._rest_joints), 1)), -self._rest_joints
+        back, turns = self._from_canonical
+        return turns, back[:, :, 3] - self._rest_joints
+
+    def reach(self) -> FloatArray:
+        """Metres from each joint (J,) to the farthest that it and the joints beyond it carry."""
+        turns, moves = self.inverse_bind()
+        main = self._skin_joints[np.arange(len(self)), self._skin_weights.argmax(1)]
+        means = self._rest_means.astype(float)
+        local = np.einsum('nab,nb->na', matrix_from_quat(turns)[main], means) + moves[main]
+        reach = np.zeros(len(moves))
+        np.maximum.at(reach, main, np.linalg.norm(local, axis=1))
+        parents = self.bundle.skeleton.parent_array
+        for joint in range(len(reach) - 1, 0, -1):
+            parent = parents[joint]
+            bone = np.linalg.norm(self._rest_joints[joint] - self._rest_joints[parent])
+            reach[parent] = max(reach[parent], bone + reach[joint])
+        return reach
+
+    def _joint_transforms(self, pose: BodyPose, expression: FaceExpression | None) -> FloatArray:
+        """Joints (J, 4, 4) in the frame of the pose."""
+        rotations = self.posed_rotations(pose, expression)
         if not (np.isfinite(rotations).all() and np.isfinite(pose.T_frame_root).all()):
             raise ValueError('pose is not finite; drop the sample that it comes from.')
         root = np.asarray(pose.T_frame_root, float)

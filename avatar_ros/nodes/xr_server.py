@@ -13,6 +13,9 @@ from rclpy.lifecycle import State, TransitionCallbackReturn
 from sensor_msgs.msg import Image as ImageMsg
 
 from avatar_ros.avatars.player import Player, orbit_camera
+from avatar_ros.avatars.rig import Rig, rig_of
+from avatar_ros.avatars.skinned import SkinnedAvatar
+from avatar_ros.body import BodyPose, FaceExpression
 from avatar_ros.geometry import Camera
 from avatar_ros.nodes import images, qos
 from avatar_ros.nodes.avatar_node import AvatarNode, AvatarParameters, Job
@@ -21,7 +24,7 @@ from avatar_ros.nodes.graph_health import GraphHealth
 from avatar_ros.nodes.parameters import parameter
 from avatar_ros.nodes.runtime import run_node
 from avatar_ros.nodes.worker import Sink, Worker
-from avatar_ros.render import to_rgb8
+from avatar_ros.render import RasterizeMode, to_rgb8
 from avatar_ros.streaming.xr.access import (
     Access,
     generated_certificate,
@@ -75,6 +78,7 @@ class XrServerNode(AvatarNode[XrServerParameters]):
     def __init__(self, *, subscribe: bool = True, **kwargs: object) -> None:
         self.server: XrServer | None = None
         self._next_s = 0.0
+        self._rig: tuple[Rig, SkinnedAvatar] | None = None
         super().__init__('xr_server', XrServerParameters, subscribe=subscribe, **kwargs)
         self._subscribe = subscribe
         self._eyes = ClientEyes(self, self.parameters.stage_frame)
@@ -90,6 +94,7 @@ class XrServerNode(AvatarNode[XrServerParameters]):
         if result == TransitionCallbackReturn.SUCCESS:
             try:
                 warm_up()
+                self._rig = self._make_rig()
                 self.server = self._make_server()
                 self.server.start()
             except (ValueError, OSError) as error:
@@ -133,6 +138,21 @@ class XrServerNode(AvatarNode[XrServerParameters]):
             self.server.stop()
             self.server = None
 
+    def _make_rig(self) -> tuple[Rig, SkinnedAvatar] | None:
+        """What clients need to draw the avatar themselves; nothing if they cannot."""
+        assert self.player is not None
+        avatar = self.player.avatar
+        mode: RasterizeMode = (
+            'antialiased' if self.parameters.rasterize_mode == 'antialiased' else 'classic'
+        )
+        try:
+            rig = rig_of(avatar, mode)
+        except ValueError as reason:
+            self.get_logger().info(f'avatar {avatar.name!r} comes as pictures only: {reason}')
+            return None
+        assert isinstance(avatar, SkinnedAvatar)
+        return rig, avatar
+
     def _make_server(self) -> XrServer:
         p = self.parameters
         if p.open and not is_loopback(p.host):
@@ -158,6 +178,7 @@ class XrServerNode(AvatarNode[XrServerParameters]):
             fps=p.max_fps,
             max_clients=p.max_clients,
             max_pixels_per_s=p.max_megapixels_per_s * 1e6,
+            rig=b'' if self._rig is None else self._rig[0].file,
             on_eyes=self.show_again,
         )
 
@@ -193,8 +214,53 @@ class XrServerNode(AvatarNode[XrServerParameters]):
             self.statistics.count('frames_skipped')
             return
         self._keep_pace(job)
+        face = self.face_for(job.pose)
+        placed = player.place(job.pose)
+        pictures = server.hub.wants_pictures()
+        self._send_pose(server, job, placed, face, report=not pictures)
+        if pictures or mjpeg:
+            self._send_pictures(server, player, job, placed, face)
+        if mjpeg:
+            self._show_mjpeg(server, player)
+        self._eyes.publish(server.hub.all_eyes(), self.parameters.view_height)
+
+    def _send_pose(
+        self,
+        server: XrServer,
+        job: Job,
+        placed: BodyPose,
+        face: FaceExpression | None,
+        *,
+        report: bool,
+    ) -> None:
+        """To clients who draw the avatar themselves: nothing is rendered for them."""
+        if self._rig is None:
+            return
+        takers = server.hub.takers(not job.repeated, time.monotonic())
+        if not takers:
+            return
         start = time.perf_counter()
-        player.pose(job.pose, self.face_for(job.pose))
+        rig, avatar = self._rig
+        pose = rig.layout.encode(avatar, placed, face)
+        age_ms, now_s = self.age_ms(job), time.monotonic()
+        server.hub.send_pose(takers, pose, now_s * 1e3 - age_ms, now_s)
+        server.tell(avatar.joint_positions(placed), age_ms)
+        self.statistics.count('poses_sent', len(takers))
+        if report:
+            stages = {'deform': 0.0, 'raster': 0.0, 'encode': (time.perf_counter() - start) * 1e3}
+            self._say(job, stages, (0, 0), takers[0].id)
+
+    def _send_pictures(
+        self,
+        server: XrServer,
+        player: Player,
+        job: Job,
+        placed: BodyPose,
+        face: FaceExpression | None,
+    ) -> None:
+        """To all others, what each sees."""
+        start = time.perf_counter()
+        player.deform(placed, face)
         points = player.outline()
         stages = {'deform': (time.perf_counter() - start) * 1e3, 'raster': 0.0, 'encode': 0.0}
         age_ms = self.age_ms(job)
@@ -209,18 +275,15 @@ class XrServerNode(AvatarNode[XrServerParameters]):
             stages['raster'] += raster_ms
             stages['encode'] += encode_ms
         self.statistics.count('pictures', len(works))
-        if mjpeg:
-            self._show_mjpeg(server, player)
-        self._eyes.publish(server.hub.all_eyes(), self.parameters.view_height)
         if works:
             camera, leader = works[0].cameras[0], works[0].members[0]
-            self.report(
-                job,
-                stages,
-                (camera.width, camera.height),
-                client_id=leader.id,
-                frame_id=self.parameters.stage_frame,
-            )
+            self._say(job, stages, (camera.width, camera.height), leader.id)
+
+    def _say(
+        self, job: Job, stages_ms: dict[str, float], size: tuple[int, int], client_id: str
+    ) -> None:
+        frame_id = self.parameters.stage_frame
+        self.report(job, stages_ms, size, client_id=client_id, frame_id=frame_id)
 
     def _draw(self, player: Player, cameras: tuple[Camera, ...]) -> list[Layers]:
         rendered = player.draw(cameras, depth=True)

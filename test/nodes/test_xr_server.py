@@ -91,6 +91,24 @@ def test_frame_is_as_old_as_its_pose(node):
     assert frame['view_id'] == 1
 
 
+def test_client_that_draws_the_avatar_gets_poses_and_nothing_is_rendered(node):
+    async def session():
+        async with Client(node.server) as client:
+            welcome = await client.hello(mode='vr', height=128, lanes=['pose', 'h264'])
+            assert welcome['lane'] == 'pose'
+            await client.socket.send_bytes(eyes_message(1, (LEFT, RIGHT)))
+            await asyncio.to_thread(wait_for, node.server.watched)
+            await asyncio.to_thread(show, node)
+            return await client.until(19)
+
+    message = asyncio.run(asyncio.wait_for(session(), 30))
+    assert len(message) <= 320
+    rig, _ = node._rig
+    assert len(message) == 16 + rig.layout.size
+    assert wait_for(lambda: node.statistics.counts['frames'] == 1)
+    assert node.statistics.counts['pictures'] == 0
+
+
 def test_moving_eyes_show_a_still_avatar_from_there(node):
     async def move(client):
         await asyncio.to_thread(show, node)

@@ -137,7 +137,7 @@ class Hub:
         with self._lock:
             if lane != viewer.lane:
                 self._part(viewer)
-                viewer.lane = lane
+                viewer.lane, viewer.wants_key = lane, True
 
     def greet_again(self, viewer: Viewer, hello: Hello) -> None:
         """It entered or left a headset, or has another size."""
@@ -165,8 +165,37 @@ class Hub:
     # -- from the thread that renders --------------------------------------------------------
 
     def watched(self) -> bool:
-        """Somebody waits for pictures."""
+        """Somebody waits for pictures or poses."""
         return any(viewer.eyes is not None for viewer in list(self._of))
+
+    def wants_pictures(self) -> bool:
+        """Somebody does not draw the avatar himself."""
+        return any(v.eyes is not None and v.lane != 'pose' for v in list(self._of))
+
+    def takers(self, fresh: bool, now_s: float) -> list[Viewer]:
+        """Who takes a pose now; one that is not `fresh` only who has had none."""
+        with self._lock:
+            wanting = [
+                viewer
+                for viewer in self._of
+                if viewer.lane == 'pose' and viewer.eyes is not None and (fresh or viewer.wants_key)
+            ]
+            takers = [viewer for viewer in wanting if viewer.has_room(now_s)]
+            for viewer in wanting:
+                viewer.skipped += viewer not in takers
+            return takers
+
+    def send_pose(
+        self, takers: Sequence[Viewer], pose: bytes, t_sample_ms: float, now_s: float
+    ) -> None:
+        """To those who draw the avatar themselves."""
+        for viewer in takers:
+            with self._lock:
+                if viewer not in self._of or viewer.lane != 'pose':
+                    continue  # it left, or changed lanes, meanwhile
+                viewer.wants_key = False
+                frame_id = viewer.send(len(pose), now_s)
+            self._send(viewer, protocol.pose_message(frame_id, t_sample_ms, pose))
 
     def work(self, points: FloatArray, now_s: float) -> list[Work]:
         """What to draw now, for those who have room.
@@ -182,7 +211,7 @@ class Hub:
 
     def _regroup(self, now_s: float) -> None:
         for viewer, stream in list(self._of.items()):
-            if viewer.eyes is None:
+            if viewer.eyes is None or viewer.lane == 'pose':
                 continue
             lonely = stream is not None and len(stream.members) == 1
             if stream and not lonely and not stream.takes(viewer, _LEAVE_M, self._height):

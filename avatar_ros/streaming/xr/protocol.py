@@ -21,14 +21,16 @@ MAX_MESSAGE_BYTES = 1024
 FORGOTTEN = 1 << 32
 """Ids wrap here."""
 
-Lane = Literal['h264', 'jpeg']
-LANES: tuple[Lane, ...] = ('h264', 'jpeg')
+Lane = Literal['h264', 'jpeg', 'pose']
+LANES: tuple[Lane, ...] = ('h264', 'jpeg', 'pose')
 MODES = ('desktop', 'vr', 'ar')
 HEIGHTS = range(64, 2049)
+_MAX_LANES = 8
 
 _EYES, _ACK = 1, 2
-_FRAME, _PONG, _CAMERA = 16, 17, 18
+_FRAME, _PONG, _CAMERA, _POSE = 16, 17, 18, 19
 _EYES_HEADER = struct.Struct('<BBHIddII')
+_POSE_HEADER = struct.Struct('<BxxxId')
 _FRAME_HEADER = struct.Struct('<BBBBHHIIddffffHHIII')
 _EYE = 11 * 4
 _MAX_DISTANCE_M = 100.0
@@ -115,16 +117,20 @@ def parse_text(text: str) -> dict[str, Any]:
     return message
 
 
-def parse_hello(message: dict[str, Any]) -> Hello:
-    """:raises ProtocolError: if it is not ours, or of another version."""
+def parse_hello(message: dict[str, Any], lanes_here: Sequence[Lane] = LANES) -> Hello:
+    """What a client can do of `lanes_here`, what this server can.
+
+    :raises ProtocolError: if the message is not ours, or of another version.
+    """
     if message.get('version') != VERSION:
         raise ProtocolError(
             f'this server speaks version {VERSION}, the page {message.get("version")!r}: reload it'
         )
     lanes, mode, height = (message.get(name) for name in ('lanes', 'mode', 'height'))
-    known = tuple(lane for lane in lanes if lane in LANES) if isinstance(lanes, list) else ()
+    named = lanes[:_MAX_LANES] if isinstance(lanes, list) else []
+    known = tuple(lane for lane in named if lane in lanes_here)
     if not known:
-        raise ProtocolError(f'hello names no lane of {", ".join(LANES)}')
+        raise ProtocolError(f'hello names no lane of {", ".join(lanes_here)}')
     if mode not in MODES:
         raise ProtocolError(f'hello has a mode that is none of {", ".join(MODES)}')
     if not isinstance(height, int) or height not in HEIGHTS:
@@ -161,6 +167,11 @@ def frame_header(
         )
         + views.astype('<f4').tobytes()
     )  # fmt: skip
+
+
+def pose_message(frame_id: int, t_sample_ms: float, pose: bytes) -> bytes:
+    """A pose for a client that draws the avatar itself; the time is the server's."""
+    return _POSE_HEADER.pack(_POSE, frame_id, t_sample_ms) + pose
 
 
 def pong(t_client_ms: float, t_server_ms: float) -> bytes:

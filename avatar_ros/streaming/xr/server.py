@@ -5,6 +5,7 @@
 
 import asyncio
 import functools
+import hashlib
 import logging
 import re
 import ssl
@@ -12,7 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from avatar_ros.streaming.xr import protocol
 from avatar_ros.streaming.xr.access import Access
 from avatar_ros.streaming.xr.hub import Hub
 from avatar_ros.streaming.xr.protocol import Eyes, ProtocolError
-from avatar_ros.streaming.xr.viewers import WINDOW, Viewer
+from avatar_ros.streaming.xr.viewers import WINDOW, Allowance, Viewer
 from avatar_ros.streaming.xr.viewport import in_scene
 from avatar_ros.types import FloatArray, Image
 
@@ -44,6 +45,8 @@ _TYPES = {
 _HELLO_S = 5.0
 _WARN_S = 1.0
 _CAMERA_S = 0.2
+#: Of the avatar's file, when as many clients as may come have had it.
+_LOADS_PER_S = 1.0
 _BOUNDARY = 'frame'
 #: Radius of the sphere that fills the page's first view, per metre of distance (40 degrees high).
 _SPHERE = 0.317
@@ -74,10 +77,12 @@ class XrServer:
         fps: float = 30.0,
         max_clients: int = 8,
         max_pixels_per_s: float = 80e6,
+        rig: bytes = b'',
         on_eyes: Callable[[], None] = lambda: None,
     ) -> None:
         """`on_eyes` is called, in the server's thread, when a viewer has moved.
 
+        `rig`: the avatar's file for clients that draw it themselves; without one none does.
         `first_view`: metres from the avatar and height above the floor of a desktop's first view.
         """
         self.access, self.port, self.avatar, self.fps = access, port, avatar, fps
@@ -85,6 +90,11 @@ class XrServer:
         self.hub = Hub(self._send, height=height, fps=fps, max_pixels_per_s=max_pixels_per_s)
         self.refused: Counter[str] = Counter()
         """What was turned away, by reason."""
+        self._rig = rig
+        self._rig_key = hashlib.sha256(rig).hexdigest()[:16] if rig else ''
+        self._lanes = tuple(lane for lane in protocol.LANES if rig or lane != 'pose')
+        self._poses_allowed = True
+        self._loads = Allowance(_LOADS_PER_S, float(max_clients))
         self._tls, self._max_clients, self._on_eyes = tls, max_clients, on_eyes
         self._connections: dict[Viewer, _Connection] = {}
         self._centre = np.zeros(3)
@@ -161,6 +171,12 @@ class XrServer:
         self._centre = (points.min(0) + points.max(0)) / 2
         self._age_ms = age_ms
 
+    def allow_poses(self, allowed: bool) -> None:
+        """Several avatars come as pictures: clients change over, and back when one is alone."""
+        if allowed != self._poses_allowed:
+            self._poses_allowed = allowed
+            self._loop.call_soon_threadsafe(self._change_lanes)
+
     def tell_graph(self, summary: Mapping[str, object]) -> None:
         """How the rest of the graph does; desktop pages show it."""
         self._graph = dict(summary)
@@ -180,6 +196,18 @@ class XrServer:
         connection = self._connections.get(viewer)
         if connection is not None:
             connection.outbox.put_nowait(message)
+
+    def _lane_for(self, viewer: Viewer) -> protocol.Lane:
+        """The first that it named and that can be had now."""
+        pictures = [lane for lane in viewer.hello.lanes if lane != 'pose']
+        return viewer.hello.lanes[0] if self._poses_allowed or not pictures else pictures[0]
+
+    def _change_lanes(self) -> None:
+        for viewer in self._connections:
+            lane = self._lane_for(viewer)
+            if viewer.hello.lanes[0] == 'pose' and lane != viewer.lane:
+                self.hub.change_lane(viewer, lane)
+                self._post(viewer, protocol.text('lane', lane=lane))
 
     def _send_camera(self, message: bytes) -> None:
         for viewer, connection in self._connections.items():
@@ -207,6 +235,7 @@ class XrServer:
             web.get('/', self._page),
             web.get('/xr', self._live),
             web.get('/xr/static/{name}', self._static),
+            web.get('/xr/avatar', self._avatar),
             web.get('/avatar.mjpeg', self._stream_mjpeg),
         ])  # fmt: skip
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
@@ -242,7 +271,8 @@ class XrServer:
     async def _page(self, request: web.Request) -> web.StreamResponse:
         if self.access.check_page(request):
             # Out of the address and so out of the history; only the cookie holds it then.
-            moved = web.HTTPSeeOther('/')
+            lane = request.query.get('lane', '')
+            moved = web.HTTPSeeOther(f'/?lane={lane}' if lane in protocol.LANES else '/')
             moved.headers.update(_headers())
             self.access.remember(moved, secure=request.secure)
             raise moved
@@ -256,6 +286,17 @@ class XrServer:
             raise web.HTTPNotFound(text='no such file')
         return web.Response(body=_asset(name), content_type=kind, headers=_headers())
 
+    async def _avatar(self, request: web.Request) -> web.StreamResponse:
+        """The avatar's file: who may have the page may have it, and not again and again."""
+        self.access.check_page(request)
+        if not self._rig:
+            raise web.HTTPNotFound(text='this avatar comes as pictures only')
+        if not self._loads.take(time.monotonic()):
+            raise web.HTTPTooManyRequests(text='the avatar is being sent too often; try again soon')
+        return web.Response(
+            body=self._rig, content_type='application/octet-stream', headers=_headers()
+        )
+
     async def _live(self, request: web.Request) -> web.StreamResponse:
         self.access.check_socket(request)
         if len(self._connections) >= self._max_clients:
@@ -266,7 +307,7 @@ class XrServer:
         await socket.prepare(request)
         try:
             viewer = await self._greet(socket)
-        except (ProtocolError, asyncio.TimeoutError, TypeError) as error:
+        except (ProtocolError, asyncio.TimeoutError) as error:
             await self._dismiss(socket, f'{error or "no hello came"}')
             return socket
         connection = self._connections[viewer]
@@ -284,16 +325,20 @@ class XrServer:
         return socket
 
     async def _greet(self, socket: web.WebSocketResponse) -> Viewer:
-        message = protocol.parse_text(await socket.receive_str(timeout=_HELLO_S))
+        first = await socket.receive(timeout=_HELLO_S)
+        if first.type != WSMsgType.TEXT:  # what it is may be somebody's eyes: not repeated
+            raise ProtocolError('the first message is not text')
+        message = protocol.parse_text(first.data)
         if message['type'] != 'hello':
             raise ProtocolError('the first message is not a hello')
-        viewer = Viewer(protocol.parse_hello(message))
+        viewer = Viewer(protocol.parse_hello(message, self._lanes))
+        viewer.lane = self._lane_for(viewer)
         await socket.send_str(
             protocol.text(
                 'welcome', version=protocol.VERSION, client_id=viewer.id, lane=viewer.lane,
                 fps=self.fps, window=WINDOW, avatar=self.avatar,
                 center=in_scene(self._first_middle()).tolist(),
-                radius=self._first_view[0] * _SPHERE,
+                radius=self._first_view[0] * _SPHERE, rig=self._rig_key,
             )
         )  # fmt: skip
         self._connections[viewer] = _Connection(viewer, socket, asyncio.Queue())
@@ -351,12 +396,15 @@ class XrServer:
             self.hub.ask_key(viewer, now_s)
         elif command['type'] == 'hello':
             viewer.spend_change(now_s)
-            self.hub.greet_again(viewer, protocol.parse_hello(command))
+            self.hub.greet_again(viewer, protocol.parse_hello(command, self._lanes))
         elif command['type'] == 'lane':
             viewer.spend_change(now_s)
             lane = command.get('lane')
             if lane not in viewer.hello.lanes:
                 raise ProtocolError(f'lane {str(lane)[:20]!r} was not in hello')
+            # Its own choice comes first from now.
+            others = tuple(other for other in viewer.hello.lanes if other != lane)
+            viewer.hello = replace(viewer.hello, lanes=(lane, *others))
             self.hub.change_lane(viewer, lane)
             self._post(viewer, protocol.text('lane', lane=lane))
         return bool(command['type'] != 'bye')

@@ -159,3 +159,24 @@ test('each eye looks at its own view, both at a single one', () => {
   assert.deepEqual([0, 1].map(eye => viewOfEye({ views: [LEFT, RIGHT] }, eye)), [0, 1]);
   assert.deepEqual([0, 1].map(eye => viewOfEye({ views: [LEFT] }, eye)), [0, 0]);
 });
+
+test('POSE is what the table says, and nothing else is one', () => {
+  const bytes = Buffer.alloc(16 + 5, 7);
+  bytes.writeUInt8(19, 0);
+  bytes.writeUInt32LE(42, 4);
+  bytes.writeDoubleLE(5000.25, 8);
+  const pose = parseBinary(new Uint8Array(bytes).buffer);
+  assert.deepEqual({ ...pose, payload: [...pose.payload] }, { kind: 'pose', frameId: 42, tSample: 5000.25, bytes: 21, payload: [7, 7, 7, 7, 7] });
+  assert.throws(() => parseBinary(new Uint8Array(bytes.subarray(0, 16)).buffer), ProtocolError);
+  assert.throws(() => parseBinary(new Uint8Array(Buffer.concat([bytes, Buffer.alloc(1024)])).buffer), ProtocolError);
+  bytes.writeDoubleLE(NaN, 8);
+  assert.throws(() => parseBinary(new Uint8Array(bytes).buffer), ProtocolError);
+});
+
+test('a welcome to poses names the avatar', () => {
+  const welcome = { type: 'welcome', version: 1, lane: 'pose', center: [0, 1, 0], radius: 1 };
+  assert.equal(parseText(JSON.stringify({ ...welcome, rig: '0123abcd' })).lane, 'pose');
+  for (const rig of [undefined, '', '../x', 7]) {
+    assert.throws(() => parseText(JSON.stringify({ ...welcome, rig })), ProtocolError);
+  }
+});

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page in headless Chromium against the real server, with an emulated headset (IWER)."""
 
-import base64
 import shutil
 import threading
 import time
@@ -16,6 +15,7 @@ from avatar_ros.streaming.xr.access import Access
 from avatar_ros.streaming.xr.packing import Layers
 from avatar_ros.streaming.xr.server import XrServer
 from benchmarks.headset import headset_script as headset_script_of_npm
+from benchmarks.xr_pose_lane import canvas
 
 playwright = pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
 CHROMIUM = shutil.which('chromium') or shutil.which('google-chrome')
@@ -25,14 +25,6 @@ pytestmark = [
 ]
 #: What each eye is shown: nothing else can tell them apart as surely.
 LEFT_COLOR, RIGHT_COLOR = (0.9, 0.1, 0.1), (0.1, 0.8, 0.1)
-_CAPTURE = """
-window.avatarXr.capture().then(({ width, height, pixels }) => {
-  let text = '';
-  for (let k = 0; k < pixels.length; k += 8192)
-    text += String.fromCharCode(...pixels.subarray(k, k + 8192));
-  return { width, height, pixels: btoa(text) };
-})
-"""
 
 
 class Stage(threading.Thread):
@@ -113,13 +105,6 @@ def wait_shown(page, more=3, timeout=20):
     """Until some more frames were drawn."""
     before = ask(page, 'framesShown')
     assert wait_for(lambda: ask(page, 'framesShown') >= before + more, timeout), ask(page, 'errors')
-
-
-def canvas(page):
-    """What is drawn next, (H, W, 4), top row first."""
-    shot = page.evaluate(_CAPTURE)
-    pixels = np.frombuffer(base64.b64decode(shot['pixels']), np.uint8)
-    return pixels.reshape(shot['height'], shot['width'], 4)[::-1]
 
 
 def share(pixels, color):

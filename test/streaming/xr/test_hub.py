@@ -54,6 +54,22 @@ class Theatre:
         return works
 
 
+def test_poses_keep_to_the_window_and_the_newest_wins():
+    sent = []
+    hub = Hub(lambda viewer, data: sent.append(data))
+    viewer = Viewer(Hello(('pose',), 'vr', 2048))
+    hub.join(viewer)
+    hub.see(viewer, protocol.parse_binary(eyes_message(1, (LEFT,))), 100.0)
+    for k in range(5):
+        now_s = 100.0 + k * FRAME_S
+        hub.send_pose(hub.takers(True, now_s), bytes([k]), 0.0, now_s)
+    assert [data[16] for data in sent] == list(range(WINDOW))
+    assert viewer.skipped == 5 - WINDOW
+    hub.acknowledge(viewer, WINDOW, 100.3)
+    hub.send_pose(hub.takers(True, 100.4), b'newest', 0.0, 100.4)
+    assert sent[-1].endswith(b'newest')
+
+
 def test_viewers_with_the_same_eyes_share_one_picture():
     theatre = Theatre()
     one, two = theatre.viewer(), theatre.viewer(np.add(LEFT, (0.01, 0, 0)))

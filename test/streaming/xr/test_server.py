@@ -143,6 +143,124 @@ def test_mjpeg_address_streams(server):
     run(watch())
 
 
+# -- poses for clients that draw the avatar ----------------------------------------------------
+
+RIG = b'the file of an avatar' * 100
+
+
+@pytest.fixture
+def posing():
+    server = XrServer(Access('127.0.0.1'), port=0, height=64, max_clients=3, rig=RIG)
+    server.start()
+    yield server
+    server.stop()
+
+
+async def avatar_of(client, server):
+    async with client.session.get(f'{base(server)}/xr/avatar') as response:
+        return response.status, await response.read()
+
+
+def test_late_joiner_gets_the_avatar_and_its_last_pose(posing):
+    async def watch():
+        async with Client(posing) as client:
+            welcome = await client.hello(lanes=['pose', 'h264'])
+            assert (welcome['lane'], len(welcome['rig'])) == ('pose', 16)
+            assert await avatar_of(client, posing) == (200, RIG)
+            await client.socket.send_bytes(eyes_message(1, (LEFT,)))
+            await asyncio.to_thread(wait_for, posing.watched)
+            now_s = time.monotonic()
+            # Nobody has moved since: only who has had no pose takes one.
+            (viewer,) = posing.hub.takers(False, now_s)
+            posing.hub.send_pose([viewer], b'a pose', 1234.5, now_s)
+            assert posing.hub.takers(False, now_s) == []
+            message = await client.until(19)
+            assert struct.unpack_from('<BxxxId', message) == (19, 1, 1234.5)
+            assert message[16:] == b'a pose'
+            assert posing.hub.work(PERSON, now_s) == []  # nothing is drawn for it
+
+    run(watch())
+
+
+def test_lanes_that_a_server_lacks_are_passed_over(server, posing):
+    async def watch():
+        async with Client(server) as client:
+            welcome = await client.hello(lanes=['pose', 'jpeg'])
+            assert (welcome['lane'], welcome['rig']) == ('jpeg', '')
+            assert (await avatar_of(client, server))[0] == 404
+            await client.socket.send_str('{"type": "lane", "lane": "pose"}')
+            assert await client.closed_with() == 1008
+        async with Client(server) as client:
+            assert (await client.hello(lanes=['pose']))['type'] == 'error'
+
+    run(watch())
+
+
+def test_client_that_cannot_draw_changes_to_pictures(posing):
+    async def watch():
+        async with Client(posing) as client:
+            await client.hello(lanes=['pose', 'h264'])
+            await client.socket.send_bytes(eyes_message(1, (LEFT,)))
+            await client.socket.send_str('{"type": "lane", "lane": "h264"}')
+            await asyncio.to_thread(wait_for, posing.hub.wants_pictures)
+            assert posing.hub.takers(True, time.monotonic()) == []
+            await asyncio.to_thread(draw, posing)
+            assert read_frame(await client.until(16))['key']
+
+    run(watch())
+
+
+def test_clients_change_to_pictures_while_there_are_several_avatars(posing):
+    async def lane_of(client):
+        while True:
+            message = json.loads((await client.socket.receive(timeout=5)).data)
+            if message['type'] == 'lane':
+                return message['lane']
+
+    async def watch():
+        async with Client(posing) as one, Client(posing) as other, Client(posing) as late:
+            await one.hello(lanes=['pose', 'h264'])
+            await other.hello(lanes=['pose', 'h264'])
+            await other.socket.send_str('{"type": "lane", "lane": "h264"}')  # it cannot draw
+            assert await lane_of(other) == 'h264'
+            posing.allow_poses(False)
+            assert await lane_of(one) == 'h264'
+            assert (await late.hello(lanes=['pose', 'h264']))['lane'] == 'h264'
+            posing.allow_poses(True)
+            assert await lane_of(one) == await lane_of(late) == 'pose'
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(lane_of(other), 0.5)
+
+    run(watch())
+
+
+def test_avatar_is_not_sent_again_and_again(posing):
+    async def load():
+        async with Client(posing) as client:
+            return [(await avatar_of(client, posing))[0] for _ in range(6)]
+
+    assert run(load()) == [200, 200, 200, 429, 429, 429]
+
+
+def test_lane_in_the_address_survives_the_move_of_the_token(posing):
+    token = posing.access.token
+    assert get(posing, f'/?lane=pose&token={token}')[1]['Location'] == '/?lane=pose'
+    assert get(posing, f'/?lane=//evil.example&token={token}')[1]['Location'] == '/'
+
+
+def test_eyes_that_come_too_early_are_not_logged(server, caplog):
+    async def watch():
+        async with Client(server) as client:
+            await client.socket.send_bytes(eyes_message(5, (LEFT,)))
+            answer = json.loads((await client.socket.receive(timeout=5)).data)
+            assert answer['message'] == 'the first message is not text'
+            assert await client.closed_with() == 1008
+
+    run(watch())
+    assert 'turned away' in caplog.text
+    assert 'x00' not in caplog.text
+
+
 # -- who may watch -----------------------------------------------------------------------------
 
 
@@ -162,7 +280,7 @@ def test_token_has_192_bits_and_differs():
     assert len(access.new_token()) == 32  # base64 of 24 bytes
 
 
-@pytest.mark.parametrize('path', ['/', '/xr/static/main.js', '/avatar.mjpeg', '/xr'])
+@pytest.mark.parametrize('path', ['/', '/xr/static/main.js', '/xr/avatar', '/avatar.mjpeg', '/xr'])
 def test_nothing_is_shown_without_the_token(server, path):
     for query in ('', '?token=', '?token=wrong', f'?token={server.access.token[:-1]}'):
         assert get(server, path + query, Origin=base(server))[0] == 401

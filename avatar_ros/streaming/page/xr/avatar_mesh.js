@@ -61,7 +61,7 @@ in float renderedDepth;
 out vec4 shown;
 
 const vec3 LUMA = vec3(0.2126, 0.7152, 0.0722);
-const float FLOOR = 0.01; // colours darker than this say little about alpha
+const float FLOOR = 0.02; // colours darker than this say little about alpha
 
 vec3 colourAt(vec2 pixel) {
   // A whole pixel from the rim: chroma is at half size and must not come from the neighbour.
@@ -183,16 +183,17 @@ export class AvatarMesh {
 
   /**
    * Draw for one eye into the bound framebuffer and viewport.
-   * @param {number} eyeIndex 0 left or only, 1 right
-   * @param {Float32Array} projection clip space from the eye's axes
-   * @param {Float32Array} eyeFromScene with the scale of the placement in it
-   * @param {number} focalPx pixels of the viewport per unit of tangent, vertically
-   * @param {number} scale of the placement
+   * @param {object} eye
+   * @param {number} eye.index 0 left or only, 1 right
+   * @param {Float32Array} eye.projection clip space from the eye's axes
+   * @param {Float32Array} eye.eyeFromScene with the scale of the placement in it
+   * @param {number} eye.focalPx pixels of the viewport per unit of tangent, vertically
+   * @param {number} eye.scale of the placement
    */
-  draw(eyeIndex, projection, eyeFromScene, focalPx, scale = 1) {
+  draw({ index, projection, eyeFromScene, focalPx, scale }) {
     const { gl, frame, uniforms } = this;
     if (!frame) return;
-    const view = viewOfEye(frame, eyeIndex);
+    const view = viewOfEye(frame, index);
     const { position, orientation, tangents } = frame.views[view];
     const { colour, alpha, depth } = regions(frame, view);
     gl.useProgram(this.program);

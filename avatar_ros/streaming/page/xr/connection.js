@@ -49,7 +49,7 @@ export class Clock {
  * The socket: says hello, comes back when it is lost, keeps the clock, sends eyes and acks.
  *
  * `on` has `state(name, detail)` with connecting, live, reconnecting, refused; `welcome(message)`,
- * `lane(lane)`, `numbers(message)`, `frame(frame)`, `camera(jpeg)`, `bad(error)`.
+ * `lane(lane)`, `numbers(message)`, `frame(frame)` (pictures and poses), `camera(jpeg)`, `bad(error)`.
  */
 export class Connection {
   constructor(url, hello, on) {
@@ -147,7 +147,7 @@ export class Connection {
     }
     const message = parseBinary(data);
     if (message.kind === 'pong') this.clock.add(message.tClient, message.tServer, performance.now());
-    if (message.kind === 'frame') this.on.frame(message);
+    if (message.kind === 'frame' || message.kind === 'pose') this.on.frame(message);
     if (message.kind === 'camera') this.on.camera(message.jpeg);
   }
 

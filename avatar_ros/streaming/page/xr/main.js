@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The page of the avatar: wires socket, decoder, views and drawing together. */
 import { Connection } from './connection.js';
-import { Decoder, supportedLanes } from './decoder.js';
+import { Lanes, offeredLanes } from './lanes.js';
 import { invertPose, product, projectionFromTangents } from './matrices.js';
 import { Mean, Overlay, Rate } from './overlay.js';
 import { Scene } from './scene.js';
@@ -15,13 +15,13 @@ const FASTEST_MS = 1000 / 90 - 1;
 const REMEMBERED = 4096;
 const LATENCY_GUESS_MS = 50;
 const MAX_PIXEL_RATIO = 2;
-const BROKEN_TOO_OFTEN = 6;
 
 /**
  * For tests and benchmarks, nothing here depends on it: counters, what was shown and when.
  * `shown` is a ring of the last 4096 [frameId, viewId, tShownMs]. `hold = true` keeps the frame
- * that is shown; `view` is the orbit camera; `capture()` resolves with the next drawn canvas as
- * {width, height, pixels}, RGBA from its bottom row up.
+ * that is shown; `bare = true` leaves floor and background out; `view` is the orbit camera;
+ * `capture()` resolves with the next drawn canvas as {width, height, pixels}, RGBA from its bottom
+ * row up.
  */
 const tests = (window.avatarXr = {
   state: 'starting',
@@ -40,6 +40,7 @@ const tests = (window.avatarXr = {
   shown: [],
   eyes: [],
   hold: false,
+  bare: false,
 });
 
 class Page {
@@ -52,7 +53,6 @@ class Page {
     this.askedAt = new Map(); // view_id -> t_client of eyes that no frame has answered yet
     this.xr = null;
     this.drawnVersion = -1;
-    this.brokenInARow = 0;
     this.lastSent = { time: -Infinity, version: -1, shown: -1 };
     this.bytes = { count: 0, since: performance.now() };
     this.captures = [];
@@ -72,15 +72,18 @@ class Page {
       tests.errors.push(error.message);
       return;
     }
-    this.lanes = await supportedLanes();
-    this.decoder = new Decoder(new URL('decode_worker.js', import.meta.url), {
-      settled: (frameId, decoded) => {
-        if (decoded) this.brokenInARow = 0;
-        else tests.framesSkipped++;
-        this.connection.ack(frameId);
+    const wanted = new URLSearchParams(location.search).get('lane');
+    this.lanes = new Lanes(this.scene, await offeredLanes(this.scene.gl, wanted), wanted, {
+      ack: frameId => this.connection.ack(frameId),
+      skipped: () => tests.framesSkipped++,
+      key: () => this.connection.askForKey(),
+      choose: lane => this.connection.chooseLane(lane),
+      changed: lane => {
+        tests.lane = lane;
+        this.overlay.lane(lane);
       },
-      broken: () => this.recover(),
       bad: message => this.countBad('decodeErrors', message),
+      note: text => this.overlay.note('codec', text),
     });
     this.connect();
     this.view.listen(this.scene.canvas);
@@ -100,18 +103,17 @@ class Page {
 
   connect() {
     const url = `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/xr`;
-    this.connection = new Connection(url, () => ({ lanes: this.lanes, mode: tests.mode, height: this.height }), {
+    this.connection = tests.connection = new Connection(url, () => ({ lanes: this.lanes.offered, mode: tests.mode, height: this.height }), {
       state: (name, detail) => this.connectionState(name, detail),
       welcome: message => {
         document.title = message.avatar ? `${message.avatar} – avatar_ros` : 'avatar_ros';
         this.overlay.text('name', String(message.avatar ?? 'avatar_ros'));
         const same = String(message.center) === String(this.view.center) && message.radius === this.view.radius;
         if (!same) this.view.setSphere(message.center, message.radius);
-        this.decoder.reset();
         this.askedAt.clear();
-        this.setLane(message.lane);
+        this.lanes.welcome(message);
       },
-      lane: lane => this.setLane(lane),
+      lane: lane => this.lanes.set(lane),
       numbers: message => {
         this.serverNumbers = message;
         this.overlay.graph(message);
@@ -120,7 +122,7 @@ class Page {
         tests.framesReceived++;
         tests.bytesReceived += frame.bytes;
         this.bytes.count += frame.bytes;
-        this.decoder.push(frame);
+        this.lanes.push(frame);
       },
       camera: jpeg => this.overlay.camera(jpeg),
       bad: error => this.countBad('badMessages', error.message),
@@ -145,33 +147,13 @@ class Page {
     if (!window.isSecureContext) {
       this.overlay.note('secure', 'This address is not secure (http), so the browser hides headset and H.264 decoder from the page. '
         + 'Open the https:// address that the server printed, or forward the port (adb reverse) and open localhost.');
-    } else if (!this.lanes.includes('h264')) {
-      this.overlay.note('codec', 'This browser has no H.264 decoder for pages (WebCodecs). Pictures come as JPEG, which needs a faster network.');
     }
-  }
-
-  setLane(lane) {
-    tests.lane = lane;
-    this.overlay.lane(lane);
   }
 
   countBad(counter, message) {
     tests[counter]++;
     tests.errors.push(message);
     if (tests.errors.length > 50) tests.errors.shift();
-  }
-
-  /** After an error of the decoder: a key frame, and if keys do not help, another codec. */
-  recover() {
-    this.brokenInARow++;
-    if (this.brokenInARow < BROKEN_TOO_OFTEN) {
-      this.connection.askForKey();
-      return;
-    }
-    this.brokenInARow = 0;
-    this.lanes = ['jpeg']; // for the next hello too
-    this.connection.chooseLane('jpeg');
-    this.overlay.note('codec', 'The H.264 decoder of this browser fails. Pictures come as JPEG, which needs a faster network.');
   }
 
   pauseIfHidden() {
@@ -229,11 +211,11 @@ class Page {
   /** Take the newest picture to the graphics card; true if there was one. */
   upload() {
     if (tests.hold) return false;
-    const newest = this.decoder.take();
+    const newest = this.lanes.take();
     if (!newest) return false;
     const { frame, picture } = newest;
     try {
-      this.scene.mesh.setFrame(frame, picture);
+      this.scene.avatar.setFrame(frame, picture);
     } catch (error) { // a picture that the graphics card does not take
       this.countBad('decodeErrors', error.message);
       return false;
@@ -243,13 +225,21 @@ class Page {
     return true;
   }
 
-  /** Book-keeping of a frame that was just drawn for the first time. */
+  /** Book-keeping of what was just drawn, the first time that its frame was. */
   countShown() {
-    const { frame } = this.scene.mesh;
+    const { frame } = this.scene.avatar;
     const now = performance.now();
+    this.lanes.countDrawn(now);
+    if (!frame || frame === this.counted) return;
+    this.counted = frame;
     tests.framesShown++;
-    tests.lastFrame = { frameId: frame.frameId, viewId: frame.viewId };
-    tests.shown.push([frame.frameId, frame.viewId, now]);
+    tests.lastFrame = {
+      frameId: frame.frameId,
+      viewId: frame.viewId ?? 0,
+      eyes: frame.views?.length ?? this.scene.avatar.seen,
+      height: frame.height ?? 0,
+    };
+    tests.shown.push([frame.frameId, frame.viewId ?? 0, now]);
     if (tests.shown.length > REMEMBERED) tests.shown.shift();
     this.rate.add(now);
     const asked = this.askedAt.get(frame.viewId);
@@ -272,7 +262,7 @@ class Page {
     const viewId = this.connection.sendEyes({
       tClient: now,
       tDisplay: now + Math.min(300, Math.max(5, latency)),
-      newestFrameId: this.decoder.newestFrameId,
+      newestFrameId: this.lanes.newestFrameId,
       framesShown: tests.framesShown,
       eyes,
     });
@@ -287,27 +277,29 @@ class Page {
     requestAnimationFrame(this.animate);
     if (this.xr || this.entering) return;
     const now = performance.now();
-    const fresh = this.upload();
     const { eye, version } = this.view;
+    const eyeFromScene = invertPose(eye.position, eye.orientation);
+    this.lanes.look([{ position: eye.position, eyeFromScene }]);
+    const fresh = this.upload();
     const since = now - this.lastSent.time;
     const changed = version !== this.lastSent.version || tests.framesShown !== this.lastSent.shown;
     if (since >= KEEP_ALIVE_MS || (changed && since >= FASTEST_MS)) this.sendEyes([eye], now);
-    if (fresh || version !== this.drawnVersion) this.drawDesktop(eye, version);
+    if (fresh || version !== this.drawnVersion) this.drawDesktop(eye, eyeFromScene, version);
     if (fresh) this.countShown();
   }
 
-  drawDesktop(eye, version) {
+  drawDesktop(eye, eyeFromScene, version) {
     const { gl, canvas } = this.scene;
     const { width, height } = canvas;
     gl.bindFramebuffer(gl.FRAMEBUFFER, null);
-    this.scene.clear(true);
+    this.scene.clear(!tests.bare);
     this.scene.drawEye({
       index: 0,
       viewport: { x: 0, y: 0, width, height },
       projection: projectionFromTangents(eye.tangents, ...DEPTHS_M),
-      eyeFromScene: invertPose(eye.position, eye.orientation),
+      eyeFromScene,
       focalPx: height / (eye.tangents[3] - eye.tangents[2]),
-      background: true,
+      background: !tests.bare,
     });
     this.drawnVersion = version;
     this.answerCaptures(width, height);
@@ -316,13 +308,15 @@ class Page {
   drawXr({ views, eyes, placement, background, framebufferHeight }) {
     this.height = framebufferHeight;
     this.sendEyes(eyes, performance.now());
+    const eyesFromScene = views.map(({ eyeFromRoom }) => product(eyeFromRoom, placement.matrix));
+    this.lanes.look(eyes.map(({ position }, k) => ({ position, eyeFromScene: eyesFromScene[k] })));
     const fresh = this.upload();
     this.scene.clear(background);
-    views.forEach(({ viewport, projection, eyeFromRoom, focalPx }, index) => this.scene.drawEye({
+    views.forEach(({ viewport, projection, focalPx }, index) => this.scene.drawEye({
       index,
       viewport,
       projection,
-      eyeFromScene: product(eyeFromRoom, placement.matrix),
+      eyeFromScene: eyesFromScene[index],
       focalPx,
       scale: placement.scale,
       background,
@@ -347,7 +341,7 @@ class Page {
       this.bytes = { count: 0, since: now };
     }
     if (tests.state === 'live' && !tests.lastFrame) this.overlay.note('waiting', 'Waiting for the first picture.');
-    const { frame } = this.scene.mesh;
+    const { frame } = this.scene.avatar;
     this.overlay.numbers({
       fps: [this.rate.at(now), ' /s', 0],
       'pose-age': [this.poseAge.value, ' ms', 0],
@@ -358,8 +352,14 @@ class Page {
       'encode-time': [frame?.encodeMs, ' ms', 1],
       viewers: [this.serverNumbers?.clients, '', 0],
     });
-    this.overlay.text('size', frame ? `${frame.views.length > 1 ? '2 × ' : ''}${frame.width} × ${frame.height}` : '–');
+    this.overlay.text('size', sizeOf(frame));
   }
+}
+
+function sizeOf(frame) {
+  if (!frame) return '–';
+  if (frame.kind === 'pose') return `${frame.count} Gaussians`;
+  return `${frame.views.length > 1 ? '2 × ' : ''}${frame.width} × ${frame.height}`;
 }
 
 new Page().start().catch(error => {

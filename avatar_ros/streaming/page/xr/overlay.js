@@ -1,7 +1,7 @@
 // Copyright 2026 Avatar ROS developers
 // SPDX-License-Identifier: Apache-2.0
 
-const LANE_NAMES = { h264: 'H.264', jpeg: 'JPEG' };
+const LANE_NAMES = { h264: 'H.264', jpeg: 'JPEG', pose: 'poses' };
 const SMOOTH = 0.1;
 
 /** Exponential mean that forgets; NaN until the first value. */

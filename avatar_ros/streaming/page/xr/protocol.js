@@ -14,12 +14,14 @@ export const VERSION = 1;
 export const EYE_BYTES = 44;
 const EYES_HEADER = 32;
 const FRAME_HEADER = 64;
+const POSE_HEADER = 16;
+const MAX_POSE = 1024;
 const MAX_SIDE_PX = 4096;
 const MAX_DISTANCE_M = 1000;
 const MAX_TANGENT = 100;
 const MAX_TEXT = 65536;
 const CODECS = ['h264', 'jpeg'];
-export const LANES = CODECS;
+export const LANES = [...CODECS, 'pose'];
 
 /** A message that the protocol does not allow; it is counted and skipped. */
 export class ProtocolError extends Error {}
@@ -72,8 +74,8 @@ export const packLane = lane => JSON.stringify({ type: 'lane', lane });
 export const packBye = () => JSON.stringify({ type: 'bye' });
 
 /**
- * A binary message of the server: `{kind: 'frame', ...}`, `{kind: 'pong', ...}` or
- * `{kind: 'camera', jpeg}`. Pictures are views into the buffer, not copies.
+ * A binary message of the server: `{kind: 'frame', ...}`, `{kind: 'pose', ...}`,
+ * `{kind: 'pong', ...}` or `{kind: 'camera', jpeg}`. Payloads are views into the buffer, not copies.
  * @param {ArrayBuffer} buffer
  * @throws {ProtocolError}
  */
@@ -83,6 +85,7 @@ export function parseBinary(buffer) {
   switch (bytes.getUint8(0)) {
     case 16: return parseFrame(buffer, bytes);
     case 17: return parsePong(bytes);
+    case 19: return parsePose(buffer, bytes);
     case 18: return { kind: 'camera', jpeg: new Uint8Array(buffer, 1) };
     default: throw new ProtocolError(`unknown message ${bytes.getUint8(0)}`);
   }
@@ -132,6 +135,16 @@ function parseFrame(buffer, bytes) {
   return frame;
 }
 
+function parsePose(buffer, bytes) {
+  const size = buffer.byteLength;
+  if (size <= POSE_HEADER || size > MAX_POSE) throw new ProtocolError(`POSE of ${size} bytes`);
+  const tSample = bytes.getFloat64(8, true);
+  if (!Number.isFinite(tSample)) throw new ProtocolError('POSE without a time');
+  return {
+    kind: 'pose', frameId: bytes.getUint32(4, true), tSample, bytes: size, payload: new Uint8Array(buffer, POSE_HEADER),
+  };
+}
+
 function parsePong(bytes) {
   if (bytes.byteLength !== 24) throw new ProtocolError(`PONG of ${bytes.byteLength} bytes`);
   const pong = { kind: 'pong', tClient: bytes.getFloat64(8, true), tServer: bytes.getFloat64(16, true) };
@@ -161,9 +174,10 @@ export function parseText(text) {
   return message;
 }
 
-function checkWelcome({ version, center, radius }) {
+function checkWelcome({ version, lane, rig, center, radius }) {
   if (version !== VERSION) throw new ProtocolError(`the server speaks version ${version}, this page ${VERSION}`);
   const inReach = x => Number.isFinite(x) && Math.abs(x) < MAX_DISTANCE_M;
+  if (lane === 'pose' && !(typeof rig === 'string' && /^[0-9a-f]{1,64}$/.test(rig))) throw new ProtocolError('welcome to poses without an avatar');
   if (!Array.isArray(center) || center.length !== 3 || !center.every(inReach) || !(inReach(radius) && radius > 0)) {
     throw new ProtocolError('welcome without a sphere');
   }

@@ -3,6 +3,7 @@
 import { AvatarMesh } from './avatar_mesh.js';
 import { Floor } from './floor.js';
 import { product } from './matrices.js';
+import { Splats } from './splats.js';
 
 const BACKGROUND = [0.078, 0.086, 0.102]; // the page's own
 
@@ -12,6 +13,7 @@ export class Scene {
     this.canvas = canvas;
     this.gl = canvas.getContext('webgl2', { alpha: true, antialias: false, xrCompatible: false });
     if (!this.gl) throw new Error('no WebGL2');
+    this.gaussians = false;
     this.make();
     canvas.addEventListener('webglcontextlost', event => event.preventDefault());
     canvas.addEventListener('webglcontextrestored', () => this.make());
@@ -19,7 +21,17 @@ export class Scene {
 
   make() {
     this.mesh = new AvatarMesh(this.gl);
+    this.splats = null;
     this.floor = new Floor(this.gl);
+    this.show(this.gaussians);
+  }
+
+  /** Draw Gaussians or pictures from now. @throws {Error} if this browser cannot draw Gaussians */
+  show(gaussians) {
+    if (gaussians) this.splats ??= new Splats(this.gl);
+    this.gaussians = gaussians;
+    this.avatar = gaussians ? this.splats : this.mesh;
+    this.avatar.frame = null;
   }
 
   /** Start a picture in the bound framebuffer. */
@@ -40,6 +52,6 @@ export class Scene {
     const { gl } = this;
     gl.viewport(viewport.x, viewport.y, viewport.width, viewport.height);
     if (background) this.floor.draw(product(projection, eyeFromScene));
-    this.mesh.draw(index, projection, eyeFromScene, focalPx, scale);
+    this.avatar.draw({ index, viewport, projection, eyeFromScene, focalPx, scale });
   }
 }

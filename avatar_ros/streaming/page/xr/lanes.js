@@ -1,0 +1,145 @@
+// Copyright 2026 Avatar ROS developers
+// SPDX-License-Identifier: Apache-2.0
+import { Decoder, supportedLanes } from './decoder.js';
+import { rendersInSoftware } from './gl.js';
+import { PoseLane } from './pose_lane.js';
+
+const BROKEN_TOO_OFTEN = 6;
+const SLOW_MS = 100; // a frame; of so many
+const SLOW_FRAMES = 60;
+const FAR_MS = 1000; // the page was hidden meanwhile
+
+/**
+ * What this browser can show, best first. Gaussians are drawn here where a graphics processor
+ * is; `wanted`, the address's ?lane=, comes first whatever there is.
+ */
+export async function offeredLanes(gl, wanted) {
+  const lanes = await supportedLanes();
+  if (!rendersInSoftware(gl) || wanted === 'pose') lanes.unshift('pose');
+  return lanes.includes(wanted) ? [wanted, ...lanes.filter(lane => lane !== wanted)] : lanes;
+}
+
+/**
+ * The ways in which the avatar comes, decoded pictures or poses that are drawn here, and what is
+ * done when one of them fails. Newest wins in all.
+ *
+ * `on` has `ack(frameId)`, `skipped()`, `key()`, `choose(lane)`, `changed(lane)`, `bad(message)`
+ * and `note(text)` for people.
+ */
+export class Lanes {
+  /** @param {string[]} offered best first */
+  constructor(scene, offered, wanted, on) {
+    Object.assign(this, { scene, offered, wanted, on });
+    this.lane = '';
+    this.rig = '';
+    this.brokenInARow = 0;
+    this.drawn = []; // times of the last frames
+    this.explain();
+    this.decoder = new Decoder(new URL('decode_worker.js', import.meta.url), {
+      settled: (frameId, decoded) => {
+        if (decoded) this.brokenInARow = 0;
+        this.settled(frameId, decoded);
+      },
+      broken: () => this.recover(),
+      bad: on.bad,
+    });
+    this.poses = new PoseLane(new URL('pose_worker.js', import.meta.url), {
+      settled: (frameId, shown) => this.settled(frameId, shown),
+      bad: on.bad,
+      failed: message => this.leavePoses(message),
+    });
+  }
+
+  settled(frameId, shown) {
+    if (!shown) this.on.skipped();
+    this.on.ack(frameId);
+  }
+
+  explain() {
+    if (window.isSecureContext && !this.offered.includes('h264')) {
+      this.on.note('This browser has no H.264 decoder for pages (WebCodecs). Pictures come as JPEG, which needs a faster network.');
+    }
+  }
+
+  /** A new connection: `welcome` says what it will bring. */
+  welcome({ lane, rig }) {
+    this.decoder.reset();
+    this.poses.reset();
+    this.rig = rig;
+    if (this.wanted === 'pose' && lane !== 'pose' && this.offered.includes('pose')) {
+      this.on.note('The server has no poses of this avatar for clients. Pictures come instead.');
+    }
+    this.set(lane);
+  }
+
+  set(lane) {
+    this.lane = lane;
+    this.drawn.length = 0;
+    try {
+      this.scene.show(lane === 'pose');
+    } catch (error) {
+      this.leavePoses(error.message);
+      return;
+    }
+    if (lane === 'pose') {
+      this.poses.start('/xr/avatar', this.rig);
+      this.on.note(''); // pictures are nobody's concern now
+    } else {
+      this.poses.stop();
+    }
+    this.on.changed(lane);
+  }
+
+  get source() {
+    return this.lane === 'pose' ? this.poses : this.decoder;
+  }
+
+  get newestFrameId() {
+    return this.source.newestFrameId;
+  }
+
+  push(frame) {
+    (frame.kind === 'pose' ? this.poses : this.decoder).push(frame);
+  }
+
+  /** Where the eyes are: [{position, eyeFromScene}], in scene axes. */
+  look(eyes) {
+    if (this.lane !== 'pose') return;
+    this.poses.look(eyes.map(({ position, eyeFromScene: m }) => ({ position, depthRow: [-m[2], -m[6], -m[10], -m[14]] })));
+  }
+
+  /** The newest {frame, picture}, or null; to be drawn by `scene.avatar`, then closed. */
+  take() {
+    return this.source.take();
+  }
+
+  /** A frame was drawn: a machine that cannot keep up is better served with pictures. */
+  countDrawn(now) {
+    if (this.lane !== 'pose' || this.wanted === 'pose') return;
+    if (now - this.drawn.at(-1) > FAR_MS) this.drawn.length = 0;
+    this.drawn.push(now);
+    if (this.drawn.length <= SLOW_FRAMES) return;
+    if (now - this.drawn.shift() > SLOW_FRAMES * SLOW_MS) this.leavePoses('this machine draws it too slowly');
+  }
+
+  /** After an error of the decoder: a key frame, and if keys do not help, another codec. */
+  recover() {
+    this.brokenInARow++;
+    if (this.brokenInARow < BROKEN_TOO_OFTEN) {
+      this.on.key();
+      return;
+    }
+    this.brokenInARow = 0;
+    this.offered = ['jpeg']; // for the next hello too
+    this.on.choose('jpeg');
+    this.on.note('The H.264 decoder of this browser fails. Pictures come as JPEG, which needs a faster network.');
+  }
+
+  leavePoses(reason) {
+    this.poses.stop();
+    this.offered = this.offered.filter(lane => lane !== 'pose');
+    this.on.bad(`poses: ${reason}`);
+    this.on.choose(this.offered[0]);
+    this.on.note(`The avatar cannot be drawn here (${reason}). Pictures come instead.`);
+  }
+}
