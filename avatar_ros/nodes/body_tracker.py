@@ -94,9 +94,9 @@ class BodyTrackerNode(Node):
             ),
         )
         options = {'qos_overriding_options': qos.overridable()}
-        self._pose = self.create_publisher(BodyPoseMsg, 'body_pose', qos.SENSOR, **options)
+        self._pose = self.create_publisher(BodyPoseMsg, 'body_pose', qos.POSE, **options)
         self._face = self.create_publisher(
-            FaceExpressionMsg, 'face_expression', qos.SENSOR, **options
+            FaceExpressionMsg, 'face_expression', qos.POSE, **options
         )
         self._overlay = self.create_publisher(ImageMsg, '~/overlay', qos.VIEW, **options)
         self.diagnostics = DiagnosticsPublisher(self, self.statistics, p.estimator)

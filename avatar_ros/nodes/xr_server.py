@@ -190,11 +190,12 @@ class XrServerNode(AvatarNode[XrServerParameters]):
             return
         mjpeg = server.mjpeg_watched() and not job.repeated
         if not (server.watched() or mjpeg):
-            self.statistics.count('frames_skipped')
+            self.skip()
             return
         self._keep_pace(job)
         start = time.perf_counter()
-        player.pose(job.pose, self.face_for(job.pose))
+        job, people = self.gather(job)
+        player.pose_people(people)
         points = player.outline()
         stages = {'deform': (time.perf_counter() - start) * 1e3, 'raster': 0.0, 'encode': 0.0}
         age_ms = self.age_ms(job)
