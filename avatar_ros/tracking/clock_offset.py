@@ -19,13 +19,14 @@ from avatar_ros.types import FloatArray
 
 _WINDOW_S = 8.0
 _LEAST_S = 3.0  # of both, before anything is said
-_RATE_HZ = 60.0
+_RATE_HZ = 30.0
 _LARGEST_S = 0.6
 _LEAST_CORRELATION = 0.6
 _STILL_RAD_S = 0.05  # standard deviation of the speed below which a channel tells nothing
 _AVERAGED = 5  # samples
 _LEAST_SAMPLES = 12
 _MOST_CHANNELS = 16  # those that move most
+_DRIFT_S = 60.0
 _SHARE = 0.5  # of a new estimate, against the ones before
 
 
@@ -39,6 +40,8 @@ class Offset:
     """The part that is left on the receiver's clock: how much later the source tells of it."""
     correlation: float
     """0..1, of the speeds at this offset."""
+    drift: float = float('nan')
+    """Seconds a second by which `stamp_s` grows; NaN until it was watched for a while."""
 
 
 class Motion:
@@ -104,8 +107,9 @@ class OffsetEstimator:
 
     def __init__(self) -> None:
         self.offset: Offset | None = None
+        self._history: deque[tuple[float, float]] = deque()
 
-    def update(self, source: Motion, reference: Motion) -> Offset | None:
+    def update(self, source: Motion, reference: Motion, now_s: float) -> Offset | None:
         """The newest estimate; None until both have moved enough."""
         found = best_lag(source, reference)
         if found is None:
@@ -114,8 +118,17 @@ class OffsetEstimator:
         if self.offset is not None:
             lag_s = self.offset.lag_s + _SHARE * (lag_s - self.offset.lag_s)
         stamp_s = lag_s - source.to_receiver_s + reference.to_receiver_s
-        self.offset = Offset(stamp_s, lag_s, correlation)
+        self._history.append((now_s, stamp_s))
+        while not 0 <= now_s - self._history[0][0] <= _DRIFT_S:
+            self._history.popleft()
+        self.offset = Offset(stamp_s, lag_s, correlation, self._drift())
         return self.offset
+
+    def _drift(self) -> float:
+        times, stamps = np.array(self._history).T
+        if times[-1] - times[0] < _DRIFT_S / 3:
+            return float('nan')
+        return float(np.polyfit(times - times[0], stamps - stamps[0], 1)[0])
 
 
 def best_lag(source: Motion, reference: Motion) -> tuple[float, float] | None:

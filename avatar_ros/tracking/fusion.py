@@ -33,6 +33,8 @@ PARTS = ('body', 'hands', 'face')
 _FINGERS = [i for i, n in enumerate(SMPLX.joints) if n[-1] in '123' and 'spine' not in n]
 _HEAD = SMPLX.rows(('jaw', 'left_eye_smplhf', 'right_eye_smplhf'))
 _ROOT = 0
+_BY_THE_ROOT = SMPLX.rows(('pelvis', 'left_hip', 'right_hip', 'spine1'))
+_JUMP_S = 0.5  # back in time: a looped bag
 _SAME_CLOCK_S = 1.0  # a message that takes longer comes from another clock
 
 
@@ -107,7 +109,8 @@ class Fusion:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything that was shown; the clocks stay known."""
+        """Forget everything that was told and shown."""
+        self._sources = [_Source(source.name) for source in self._sources]
         joints = len(SMPLX)
         self._rest = relaxed_quats()
         self._owner: Array = np.full(joints, -1)
@@ -126,7 +129,9 @@ class Fusion:
     # -- input -------------------------------------------------------------------------------
 
     def add_pose(self, name: str, pose: BodyPose, arrived_s: float) -> None:
-        """A source's newest pose."""
+        """A source's newest pose. A jump back in time forgets everything."""
+        if arrived_s < self._time_s - _JUMP_S:
+            self.reset()
         source = self._source(name)
         mine = [j for j in SMPLX.joints if j in pose.skeleton.index]
         here, there = SMPLX.rows(mine), pose.skeleton.rows(mine)
@@ -135,6 +140,8 @@ class Fusion:
         source.confidence = np.zeros(len(SMPLX))
         if pose.state in (TrackingState.TRACKED, TrackingState.UNKNOWN):
             source.confidence[here] = pose.confidence[there]
+            # Messages tell none of the root; it is known as well as what grows out of it.
+            source.confidence[_ROOT] = source.confidence[_BY_THE_ROOT].max()
             told = [j for j in mine if pose.confidence[pose.skeleton.index[j]] > 0.3]
             channels = {j: pose.rotation(j) for j in told if j != 'pelvis'}
             channels['root'] = quat_from_matrix(pose.T_frame_root[:3, :3])
@@ -161,14 +168,14 @@ class Fusion:
 
     # -- clocks ------------------------------------------------------------------------------
 
-    def estimate_offsets(self) -> dict[str, Offset]:
+    def estimate_offsets(self, now_s: float) -> dict[str, Offset]:
         """Clock offsets against the first source that has a pose; about once a second."""
         reference = next((s for s in self._sources if s.pose is not None), None)
         found = {}
         for source in self._sources:
             if reference is None or source is reference:
                 continue
-            offset = source.offset.update(source.motion, reference.motion)
+            offset = source.offset.update(source.motion, reference.motion, now_s)
             if offset is not None:
                 found[source.name] = offset
         return found

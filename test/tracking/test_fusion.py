@@ -111,7 +111,7 @@ def run(fusion: Fusion, trackers: list[Tracker], seconds: float, start_s: float 
         fusion.add_pose(tracker.name, pose, arrived_s)
         if t_s - told_s > 1.0:
             told_s = t_s
-            fusion.estimate_offsets()
+            fusion.estimate_offsets(t_s)
         if tracker.name == fusion.lead(t_s):
             result = fusion.fuse(t_s)
             if result is not None:
@@ -143,23 +143,23 @@ def test_the_made_motion_is_calm_and_its_sources_disagree_by_more_than_a_pop() -
 
 EVENTS = {
     'drops out': [Tracker('a', 20, 1, away=(104.0, 1e9)), Tracker('b', 20, 2)],
-    'returns': [Tracker('a', 20, 1, away=(104.0, 107.0)), Tracker('b', 20, 2)],
+    'returns': [Tracker('a', 20, 1, away=(103.0, 106.0)), Tracker('b', 20, 2)],
     'comes and goes': [Tracker('a', 20, 1, away=(104.0, 104.7)), Tracker('b', 20, 2)],
     'misses a little': [Tracker('a', 20, 1, away=(104.0, 104.3)), Tracker('b', 20, 2)],
-    'is alone and away': [Tracker('a', 20, 1, away=(104.0, 108.0))],
-    'lags': [Tracker('a', 20, 1, away=(104.0, 107.0)), Tracker('b', 20, 2, lag_s=0.2)],
+    'is alone and away': [Tracker('a', 20, 1, away=(103.0, 107.0))],
+    'lags': [Tracker('a', 20, 1, away=(103.0, 106.0)), Tracker('b', 20, 2, lag_s=0.2)],
     'drifts': [
-        Tracker('a', 20, 1, away=(104.0, 107.0)),
+        Tracker('a', 20, 1, away=(103.0, 106.0)),
         Tracker('b', 20, 2, drift=0.05 / 60),
     ],
     'has another clock': [
-        Tracker('a', 20, 1, away=(104.0, 107.0), clock_s=-3600.0),
+        Tracker('a', 20, 1, away=(103.0, 106.0), clock_s=-3600.0),
         Tracker('b', 20, 2, clock_s=1e9),
     ],
     'alternates': [Tracker('a', 20, 1), Tracker('b', 20, 2, phase_s=0.016, noise_deg=0.2)],
     'knows hands only': [
         Tracker('a', 20, 1),
-        Tracker('b', 20, 2, rows=FINGERS, away=(104.0, 107.0)),
+        Tracker('b', 20, 2, rows=FINGERS, away=(103.0, 106.0)),
     ],
 }
 
@@ -169,8 +169,8 @@ def test_no_joint_pops_when_a_source(event: str) -> None:
     trackers = [replace(t, rng=np.random.default_rng(1)) for t in EVENTS[event]]
     preferred = {'hands': ['b']} if len(trackers) > 1 else None
     fusion = Fusion([t.name for t in trackers], preferred)
-    out = run(fusion, trackers, 14.0)
-    assert len(out) > 200
+    out = run(fusion, trackers, 10.0)
+    assert len(out) > 150
     assert largest_pop_deg(out) < POP_DEG
     stamps = np.array([p.stamp_ns for _, p in out])
     assert (np.diff(stamps) > 0).all()
@@ -325,16 +325,16 @@ def test_faces_change_hands_smoothly_and_fade_when_nobody_has_one() -> None:
 # -- clocks ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize('lag_s', [-0.3, 0.0, 0.05, 0.2, 0.35])
-@pytest.mark.parametrize('clock_s', [0.0, 7200.0])
+@pytest.mark.parametrize('lag_s', [-0.3, 0.05, 0.2, 0.35])
+@pytest.mark.parametrize('clock_s', [7200.0])
 def test_lag_and_clock_are_found_from_the_motion(lag_s: float, clock_s: float) -> None:
     trackers = [
         Tracker('a', 10, 1, lag_s=max(0.0, -lag_s), noise_deg=0.2),
         Tracker('b', 10, 2, lag_s=max(0.0, lag_s), clock_s=clock_s, noise_deg=0.2, phase_s=0.011),
     ]
     fusion = Fusion(['a', 'b'])
-    run(fusion, trackers, 20.0)
-    offset = fusion.estimate_offsets()['b']
+    run(fusion, trackers, 16.0)
+    offset = fusion.estimate_offsets(121.0)['b']
     assert offset.lag_s == pytest.approx(lag_s, abs=OFFSET_TOLERANCE_S)
     assert offset.stamp_s == pytest.approx(lag_s + clock_s, abs=OFFSET_TOLERANCE_S)
     assert offset.correlation > 0.6
@@ -348,8 +348,9 @@ def test_a_drift_of_50_ms_a_minute_is_followed() -> None:
     ]
     fusion = Fusion(['a', 'b'])
     run(fusion, trackers, 60.0, start_s=0.0)
-    expected = 0.1 + 60.0 * 0.05 / 60
-    assert fusion.estimate_offsets()['b'].stamp_s == pytest.approx(expected, abs=OFFSET_TOLERANCE_S)
+    offset = fusion.estimate_offsets(61.0)['b']
+    assert offset.stamp_s == pytest.approx(0.1 + 60 * 0.05 / 60, abs=OFFSET_TOLERANCE_S)
+    assert 60e3 * offset.drift == pytest.approx(50.0, abs=15.0)
 
 
 def test_nothing_is_said_of_clocks_while_nobody_moves_or_sources_contradict() -> None:
@@ -361,8 +362,8 @@ def test_nothing_is_said_of_clocks_while_nobody_moves_or_sources_contradict() ->
             still.add_pose(name, replace(truth(0.0), stamp_ns=k * 33_333_333), t_s)
             random = quat_from_rotvec(rng.normal(0, 0.2, (len(SMPLX), 3)))
             other.add_pose(name, replace(truth(t_s), rotations=random), t_s)
-    assert not still.estimate_offsets()
-    found = other.estimate_offsets()
+    assert not still.estimate_offsets(10.0)
+    found = other.estimate_offsets(10.0)
     assert not found or abs(found['b'].lag_s) < OFFSET_TOLERANCE_S  # the root agrees
 
 
@@ -371,6 +372,17 @@ def test_a_stamp_that_goes_back_starts_the_clock_afresh() -> None:
     for stamp_s in (10.0, 10.1, 5.0, 5.1):
         motion.add(stamp_s, 100.0 + stamp_s, {'x': np.array([1.0, 0, 0, 0])})
     assert len(motion._velocities) == 1
+
+
+def test_a_looped_recording_starts_afresh() -> None:
+    fusion = Fusion(['a'])
+    for start_s in (100.0, 50.0):
+        for k in range(5):
+            t_s = start_s + k / FPS
+            fusion.add_pose('a', truth(t_s, 30.0), t_s)
+            pose, _ = fusion.fuse(t_s)
+            np.testing.assert_allclose(pose.rotations, truth(t_s, 30.0).rotations, atol=1e-9)
+            assert pose.stamp_ns == round(t_s * 1e9)
 
 
 @pytest.mark.parametrize(
