@@ -18,6 +18,9 @@ NAMES = (
     'telepresence',
     'memory',
     'trackers',
+    'people',
+    'ros4hri',
+    'fusion',
     'xr',
 )
 

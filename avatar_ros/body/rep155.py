@@ -102,6 +102,10 @@ class Rep155Human:
         self._eyes = self._at('left_eye_smplhf', 'right_eye_smplhf')
         self.links: tuple[Link, ...] = tuple(self._make_links())
         """Every link but the root ``body``; parents before children."""
+        self._by_name = {link.name: link for link in self.links}
+        self._hinged = [k for k, link in enumerate(self.links) if link.axis is not None]
+        self._axes = np.stack([AXES[self.links[k].joint] for k in self._hinged])
+        self._zero = np.stack([rigid(np.eye(3), link.origin) for link in self.links])
 
     def _at(self, *names: str) -> FloatArray:
         """Middle of joints at rest (3,), SMPL axes."""
@@ -156,13 +160,10 @@ class Rep155Human:
 
     def transforms(self, angles: Mapping[str, float]) -> dict[str, FloatArray]:
         """Forward kinematics: T_parent_link (4, 4) of every link."""
-        result = {}
-        for link in self.links:
-            R = np.eye(3)
-            if link.axis is not None:
-                R = matrix_from_rotvec(angles[link.joint] * link.axis)
-            result[link.name] = rigid(R, link.origin)
-        return result
+        turned = np.array([angles[self.links[k].joint] for k in self._hinged])
+        T = self._zero.copy()
+        T[self._hinged, :3, :3] = matrix_from_rotvec(turned[:, None] * self._axes)
+        return {link.name: T[k] for k, link in enumerate(self.links)}
 
     # -- from a pose -------------------------------------------------------------------------
 
@@ -180,7 +181,7 @@ class Rep155Human:
         found['r_head'] = float(np.arctan2(head[2, 1], head[1, 1]))
         found['y_head'] = float(np.arcsin(np.clip(-head[0, 1], -1, 1)))
         found['p_head'] = -float(np.arctan2(head[0, 2], head[0, 0]))
-        by_name = {link.name: link for link in self.links}
+        by_name = self._by_name
         for letter, side, sign in SIDES:
             hanging = R_ROS_SMPL @ HANGING[side] @ R_ROS_SMPL.T
             upper = R_torso.T @ R[f'{side}_shoulder'] @ hanging.T
@@ -210,10 +211,8 @@ class Rep155Human:
             )
         rest = np.zeros((len(pose.skeleton), 3))
         T = forward_kinematics(pose.skeleton, rest, pose.rotations)
-        return {
-            joint: R_ROS_SMPL @ T[row, :3, :3] @ R_ROS_SMPL.T
-            for joint, row in pose.skeleton.index.items()
-        }
+        R = R_ROS_SMPL @ T[:, :3, :3] @ R_ROS_SMPL.T
+        return {joint: R[row] for joint, row in pose.skeleton.index.items()}
 
 
 def _pitch(R: FloatArray) -> float:

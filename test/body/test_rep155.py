@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from body.urdf_reader import SAME, link_positions
 from helpers import REPOSITORY
 
 from avatar_ros.body import SMPLX, rest_pose
@@ -24,45 +25,12 @@ from made_person import random_person
 
 REST = free_rest_landmarks()
 HUMAN = Rep155Human(REST.joints)
-#: Link -> the SMPL-X joint at the same place.
-SAME = {
-    f'{letter}_{link}': f'{side}_{joint}'
-    for letter, side in (('l', 'left'), ('r', 'right'))
-    for link, joint in (
-        ('y_shoulder', 'shoulder'),
-        ('elbow', 'elbow'),
-        ('wrist', 'wrist'),
-        ('y_hip', 'hip'),
-        ('knee', 'knee'),
-        ('ankle', 'ankle'),
-    )
-}
 
 
 def pose_of(seed):
     from dataclasses import replace
 
     return replace(rest_pose(), rotations=random_person(seed).quats)
-
-
-def link_positions(text, angles, body_id):
-    """Forward kinematics of the URDF's text, by a reader of its own: link -> T_body_link."""
-    joints = {j.find('child').get('link'): j for j in ET.fromstring(text).findall('joint')}
-
-    def place(link):
-        if link not in joints:
-            assert link == f'body_{body_id}'
-            return np.eye(4)
-        joint = joints[link]
-        T = np.eye(4)
-        T[:3, 3] = [float(v) for v in joint.find('origin').get('xyz').split()]
-        if joint.get('type') == 'revolute':
-            axis = np.array([float(v) for v in joint.find('axis').get('xyz').split()])
-            name = joint.get('name').removesuffix(f'_{body_id}')
-            T[:3, :3] = matrix_from_rotvec(angles[name] * axis)
-        return place(joint.find('parent').get('link')) @ T
-
-    return {link.removesuffix(f'_{body_id}'): place(link) for link in joints}
 
 
 def smpl_positions(pose):
