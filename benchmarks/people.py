@@ -12,12 +12,27 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 
 from avatar_ros.assets import asset_path
+from avatar_ros.avatars import load_avatar
+from avatar_ros.avatars.cast import Cast
+from avatar_ros.avatars.player import Player, orbit_camera
+from avatar_ros.avatars.stage import Stage
+from avatar_ros.geometry import Camera
+from avatar_ros.render import select_engine
+from avatar_ros.tracking import (
+    BodyTracker,
+    PeopleTracker,
+    create_estimator,
+    create_people_estimator,
+)
+from avatar_ros.tracking.rest_landmarks import free_rest_landmarks
 from benchmarks.metrics import Metric, load, write_results
 
 COMMAND = 'python -m benchmarks.people'
@@ -58,11 +73,49 @@ def live(video: Path, people: int, seconds: float) -> dict:
         return json.loads(report.read_text())
 
 
+def cpu_ms(video: Path, people: int, frames: int = 30) -> dict[str, float]:
+    """Median CPU time of tracking and of rendering a picture, of all threads together."""
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    rest = free_rest_landmarks()
+    tracker: BodyTracker | PeopleTracker
+    if people == 1:
+        tracker = BodyTracker(create_estimator('mediapipe'), rest)
+    else:
+        estimator = create_people_estimator('mediapipe', max_people=people)
+        tracker = PeopleTracker(estimator, rest, max_people=people)
+    avatar = load_avatar('demo')
+    player = Player(avatar, select_engine('numba'), Stage())
+    view = orbit_camera(SIZE, SIZE, distance_m=6.0)
+    player.warm_up(view)
+    cast = Cast(avatar, max_people=4)
+    capture = cv2.VideoCapture(str(video))
+    spent: dict[str, list[float]] = {'track': [], 'render': []}
+    for k in range(60 + frames):
+        rgb = np.ascontiguousarray(capture.read()[1][..., ::-1])
+        camera = Camera.from_fov(rgb.shape[1], rgb.shape[0], 45.0)
+        t0 = time.process_time()
+        found = tracker.process(rgb, camera, k * 33_333_333)
+        t1 = time.process_time()
+        for result in found if isinstance(found, list) else [found]:
+            cast.accept_face(result.face)
+            cast.accept_pose(result.pose, k / 30)
+        shown = cast.frame(k / 30)
+        player.render_people(shown, [view])
+        if k >= 60:  # everybody is found
+            assert len(shown) == people
+            spent['track'].append(t1 - t0)
+            spent['render'].append(time.process_time() - t1)
+    tracker.close()
+    return {name: 1e3 * float(np.median(values)) for name, values in spent.items()}
+
+
 def measure(people: int, seconds: float) -> list[Metric]:
     with tempfile.TemporaryDirectory() as folder:
         video = Path(folder) / 'people.mp4'
         make_video(video, people)
         report = live(video, people, seconds)
+        spent = cpu_ms(video, people)
     stages = report['stages_ms']
     conditions = (
         f'{report["people"]} shown of {people} in a {report["input_size"]} video at 30 Hz, faces '
@@ -80,6 +133,7 @@ def measure(people: int, seconds: float) -> list[Metric]:
             (f'{stage}_p50_ms', stages[f'avatar_renderer.{stage}']['p50'], 'ms', 'lower')
             for stage in ('deform', 'raster')
         ),
+        *((f'{name}_cpu_ms', value, 'ms', 'lower') for name, value in spent.items()),
     ]
     return [
         Metric(f'people.{people}.{key}', float(value), unit, better, conditions, COMMAND)
