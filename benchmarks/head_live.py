@@ -73,7 +73,7 @@ class Stand:
     def picture(self, weights: dict[str, float]) -> Image:
         """The head with this face, on grey."""
         vector = np.array([weights.get(name, 0.0) for name in ARKIT_52])
-        self.player.show(self.pose, FaceExpression('arkit52', ARKIT_52, vector))
+        self.player.deform(self.pose, FaceExpression('arkit52', ARKIT_52, vector))
         with torch.no_grad():
             drawn = self.player.draw([self.camera], torch.full((3,), 0.55), depth=False)
         return to_rgb8(drawn.colors[0, ..., :3])

@@ -6,6 +6,8 @@
     ros2 launch avatar_ros telepresence.launch.py input:=0 view_size:=768x768
     ros2 launch avatar_ros telepresence.launch.py input:=topic image_topic:=/zed/rgb/image \
         camera_info_topic:=/zed/rgb/camera_info
+    ros2 launch avatar_ros telepresence.launch.py tracker:=adapter source:=zed \
+        source_topic:=/zed/zed_node/body_trk/skeletons
     ros2 launch avatar_ros telepresence.launch.py composed:=true duration:=20 report:=report.json
 """
 
@@ -40,6 +42,10 @@ ARGUMENTS = (
     ('image_topic', 'camera/image', 'image to track; with input:=topic your own'),
     ('camera_info_topic', 'camera/camera_info', 'its calibration'),
     ('image_transport', 'raw', 'how images come'),
+    ('max_people', '1', 'tracked in one image'),
+    ('tracker', 'camera', 'camera (camera and body_tracker), or adapter (pose_adapter)'),
+    ('source', 'zed', 'with tracker:=adapter whose messages or packets: docs/trackers.md'),
+    ('source_topic', '', 'topic of the source; empty = the usual one'),
     ('avatar', 'demo', 'bundle (.zip or directory) or a shipped avatar'),
     ('engine', 'auto', 'gsplat (CUDA), numba (CPU), or auto'),
     ('view_size', '512x512', 'avatar view in pixels, WxH'),
@@ -56,6 +62,7 @@ ARGUMENTS = (
 BOOLEAN = ('true', 'false', 'True', 'False')
 CHOICES = {
     'image_transport': ('raw', 'compressed'),
+    'tracker': ('camera', 'adapter'),
     'engine': ('auto', 'gsplat', 'numba'),
     'use_sim_time': BOOLEAN,
     'log_level': ('debug', 'info', 'warn', 'error'),
@@ -104,6 +111,10 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     if not value['duration'].replace('.', '', 1).isdigit():
         raise ValueError(f'duration is {value["duration"]!r}; expected seconds, 0 for no end')
     params_file = value['params_file'] or PathJoinSubstitution([CONFIG, 'telepresence.yaml'])
+    if not (value['max_people'].isdigit() and 1 <= int(value['max_people']) <= 16):
+        raise ValueError(f'max_people is {value["max_people"]!r}; expected 1..16')
+    if value['tracker'] == 'adapter' and value['composed'] == 'true':
+        raise ValueError('tracker:=adapter needs composed:=false; the one process has no adapter')
     if value['params_file'] and not Path(value['params_file']).is_file():
         raise ValueError(f'params_file {value["params_file"]} does not exist')
     if value['composed'] == 'true':
@@ -117,6 +128,7 @@ def composed(value: dict[str, str], params_file: object) -> list[LaunchDescripti
     for name in ('input', 'avatar', 'engine', 'namespace', 'duration', 'report', 'host'):
         if value[name]:
             arguments += [f'--{name}', value[name]]
+    arguments += ['--max-people', value['max_people']]
     arguments += ['--image-topic', value['image_topic']]
     arguments += ['--camera-info-topic', value['camera_info_topic']]
     arguments += ['--image-transport', value['image_transport']]
@@ -157,21 +169,33 @@ def apart(
             'output': 'screen',
         }
 
-    image = {'image': value['image_topic'], 'camera_info': value['camera_info_topic']}
-    image['image/compressed'] = f'{value["image_topic"]}/compressed'
     nodes: list[LaunchDescriptionEntity] = []
-    clip = DEMOS.get(value['input'])
+    clip = DEMOS.get(value['input']) if value['tracker'] == 'camera' else None
+    shown_people = max(4, int(value['max_people']))
 
     def suited(node: str) -> dict[str, object]:
         return clip.parameters(node) if clip else {}
 
-    if value['input'] != 'topic':
-        camera = options('camera', {}, **suited('camera'))
-        # Always a string, also when it reads like a number (webcam 0).
-        camera['arguments'] += ['-p', f"input:='{value['input']}'"]
-        nodes.append(Node(**camera))
-    tracker = options('body_tracker', image, image_transport=value['image_transport'])
-    nodes.append(Node(**tracker))
+    if value['tracker'] == 'adapter':
+        adapter = options('pose_adapter', {}, source=value['source'])
+        if value['source_topic']:
+            adapter['arguments'] += ['-p', f'topic:={value["source_topic"]}']
+        nodes.append(Node(**adapter))
+    else:
+        if value['input'] != 'topic':
+            camera = options('camera', {}, **suited('camera'))
+            # Always a string, also when it reads like a number (webcam 0).
+            camera['arguments'] += ['-p', f"input:='{value['input']}'"]
+            nodes.append(Node(**camera))
+        image = {'image': value['image_topic'], 'camera_info': value['camera_info_topic']}
+        image['image/compressed'] = f'{value["image_topic"]}/compressed'
+        tracker = options(
+            'body_tracker',
+            image,
+            image_transport=value['image_transport'],
+            max_people=int(value['max_people']),
+        )
+        nodes.append(Node(**tracker))
     renderer = LifecycleNode(
         **options(
             'avatar_renderer',
@@ -180,6 +204,7 @@ def apart(
             engine=value['engine'],
             width=width,
             height=height,
+            max_people=shown_people,
             **suited('avatar_renderer'),
         )
     )
@@ -194,6 +219,7 @@ def apart(
                 avatar=value['avatar'],
                 engine=value['engine'],
                 host=value['host'],
+                max_people=shown_people,
                 **suited('xr_server'),
             )
         )

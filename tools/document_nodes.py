@@ -14,7 +14,9 @@ from avatar_ros.nodes.body_tracker import BodyTrackerNode, TrackerParameters
 from avatar_ros.nodes.camera import CameraNode, CameraParameters
 from avatar_ros.nodes.parameters import ros_name
 from avatar_ros.nodes.pose_adapter import AdapterParameters, PoseAdapterNode
+from avatar_ros.nodes.pose_fusion import FusionParameters, PoseFusionNode
 from avatar_ros.nodes.reporter import ReporterNode, ReporterParameters
+from avatar_ros.nodes.ros4hri_bridge import BridgeParameters, Ros4HriBridgeNode
 from avatar_ros.nodes.xr_server import XrServerNode, XrServerParameters
 
 TARGET = Path(__file__).resolve().parents[1] / 'docs' / 'nodes.md'
@@ -22,6 +24,8 @@ NODES = (
     (CameraNode, CameraParameters, []),
     (BodyTrackerNode, TrackerParameters, ['-p', 'face:=false', '-p', 'hands:=false']),
     (PoseAdapterNode, AdapterParameters, ['-p', 'source:=azure_kinect']),
+    (PoseFusionNode, FusionParameters, []),
+    (Ros4HriBridgeNode, BridgeParameters, []),
     (AvatarRendererNode, RendererParameters, []),
     (XrServerNode, XrServerParameters, ['-p', 'port:=0']),
     (ReporterNode, ReporterParameters, []),

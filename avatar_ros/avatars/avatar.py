@@ -50,6 +50,10 @@ class Avatar(Protocol):
         """Radians from the last pose to the nearest it was trained on; NaN if unknown."""
         ...
 
+    def twin(self) -> 'Avatar':
+        """Another of the same, to be in another pose at the same time."""
+        ...
+
     def ground_height(self, pose: BodyPose, up: FloatArray | None = None) -> float:
         """Height along `up` (default y) of the lowest point of the feet, in metres."""
         ...

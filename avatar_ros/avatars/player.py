@@ -1,6 +1,6 @@
 # Copyright 2026 Avatar ROS developers
 # SPDX-License-Identifier: Apache-2.0
-"""Pose in, pictures out: an avatar, its stage and a render engine, timed stage by stage."""
+"""Poses in, pictures out: avatars, their stage and a render engine, timed stage by stage."""
 
 import math
 import time
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from avatar_ros.avatars.avatar import Avatar
+from avatar_ros.avatars.cast import Shown
 from avatar_ros.avatars.stage import Stage
 from avatar_ros.body import BodyPose, FaceExpression, neutral_face, rest_pose
 from avatar_ros.gaussians import Gaussians
@@ -61,6 +62,8 @@ class Player:
         self._background = torch.tensor(list(background), dtype=torch.float32)
         self._rasterize_mode = rasterize_mode
         self._workspace = engine.workspace()
+        self._people: list[Shown] = []
+        self._parts: list[Gaussians] = []
         self._gaussians: Gaussians | None = None
 
     def warm_up(self, camera: Camera) -> None:
@@ -82,8 +85,20 @@ class Player:
 
         Cameras stand in the avatar frame, or in the stage frame if `in_avatar_frame` is False.
         """
+        people = [Shown(pose, face, self.avatar)]
+        return self.render_people(people, cameras, in_avatar_frame=in_avatar_frame, depth=depth)
+
+    def render_people(
+        self,
+        people: Sequence[Shown],
+        cameras: Sequence[Camera],
+        *,
+        in_avatar_frame: bool = True,
+        depth: bool = False,
+    ) -> Frame:
+        """The same of several people, at least one, each with an avatar of their own."""
         start = time.perf_counter()
-        self.pose(pose, face)
+        self.pose_people(people)
         deformed = time.perf_counter()
         views = [
             c.at(self.stage.view_from_avatar_frame(c.T_camera_world)) if in_avatar_frame else c
@@ -100,23 +115,41 @@ class Player:
             'raster': (rasterized - deformed) * 1e3,
             'convert': (time.perf_counter() - rasterized) * 1e3,
         }
-        return Frame(tuple(pictures), stages, self.avatar.pose_distance)
+        return Frame(tuple(pictures), stages, people[0].avatar.pose_distance)
 
     def pose(self, pose: BodyPose, face: FaceExpression | None) -> None:
-        """Put the avatar into this pose, for `draw` and `bounds`."""
-        self.deform(self.place(pose), face)
+        """Put the avatar into this pose, for `draw` and `outline`."""
+        self.pose_people([Shown(pose, face, self.avatar)])
+
+    def pose_people(self, people: Sequence[Shown]) -> None:
+        """Put everybody's avatar into their pose; at least one person."""
+        self.deform_people(people, self.place_people(people))
+
+    def place_people(self, people: Sequence[Shown]) -> list[BodyPose]:
+        """The poses in the stage frame; once for each pose, because the stage follows them."""
+        ids = [person.pose.person_id for person in people]
+        return [self.stage.place(person.pose, person.avatar, ids) for person in people]
+
+    def deform_people(self, people: Sequence[Shown], placed: Sequence[BodyPose]) -> None:
+        """Put everybody's avatar into poses that were placed already."""
+        self._people, self._parts = list(people), []
+        for person, pose in zip(people, placed, strict=True):
+            part = person.avatar.deform(pose, person.face)
+            if person.share < 1.0:
+                part = replace(part, opacities=part.opacities * person.share)
+            if len(people) > 1 and person.avatar.refine is not None:
+                # A screen-space network sees one head; its first three features are RGB.
+                part = replace(part, colors=part.colors[:, :3].contiguous())
+            self._parts.append(part)
+        self._gaussians = joined(self._parts)
 
     def place(self, pose: BodyPose) -> BodyPose:
-        """The pose in the stage frame; once for each pose, because the stage follows it."""
-        return self.stage.place(pose, self.avatar)
+        """One person's pose in the stage frame."""
+        return self.place_people([Shown(pose, None, self.avatar)])[0]
 
     def deform(self, placed: BodyPose, face: FaceExpression | None) -> None:
-        """Put the avatar into a pose that was placed already."""
-        self._gaussians = self.avatar.deform(placed, face)
-
-    def show(self, pose: BodyPose, face: FaceExpression | None) -> None:
-        """Put the avatar into a pose that is in the stage frame already."""
-        self._gaussians = self.avatar.deform(pose, face)
+        """Put the one avatar into a pose that is in the stage frame already."""
+        self.deform_people([Shown(placed, face, self.avatar)], [placed])
 
     def outline(self) -> FloatArray:
         """Some (n, 3) of the posed Gaussians' centres, at most 4,000, in the stage frame."""
@@ -132,12 +165,11 @@ class Player:
         The tensors are overwritten by the next call.
         """
         gaussians = self._posed()
-        if self.avatar.view_dependent:
-            colors = self.avatar.colors_for([view.position for view in views])
-            gaussians = replace(gaussians, colors=colors)
+        if any(person.avatar.view_dependent for person in self._people):
+            gaussians = replace(gaussians, colors=self._colors([v.position for v in views]))
         behind = torch.zeros(3) if background is None else background
         backgrounds = behind.repeat(len(views), 1).to(self.engine.device)
-        refine = self.avatar.refine
+        refine = self._people[0].avatar.refine if len(self._people) == 1 else None
         rendered = self.engine.rasterize(
             gaussians,
             views,
@@ -154,14 +186,36 @@ class Player:
         rgb = rgb + (1 - rendered.alphas) * backgrounds[:, None, None]
         return Rendered(torch.cat([rgb, rendered.colors[..., channels:]], dim=-1), rendered.alphas)
 
+    def _colors(self, eyes: list[FloatArray]) -> torch.Tensor:
+        """RGB (C, N, 3) of everybody as seen from C points."""
+        colors = [
+            person.avatar.colors_for(eyes)
+            if person.avatar.view_dependent
+            else part.colors.expand(len(eyes), -1, -1)
+            for person, part in zip(self._people, self._parts, strict=True)
+        ]
+        return colors[0] if len(colors) == 1 else torch.cat(colors, dim=1)
+
     def _posed(self) -> Gaussians:
         if self._gaussians is None:
             raise RuntimeError('the player has no pose yet; call pose() or render() first.')
         return self._gaussians
 
 
-def _depth(rendered: Rendered, k: int) -> Array:
+def joined(parts: Sequence[Gaussians]) -> Gaussians:
+    """All of them in one set with plain colours, for one call of the rasterizer."""
+    if len(parts) == 1:
+        return parts[0]
+    return Gaussians(
+        torch.cat([part.means for part in parts]),
+        torch.cat([part.quats for part in parts]),
+        torch.cat([part.scales for part in parts]),
+        torch.cat([part.opacities for part in parts]),
+        torch.cat([part.colors for part in parts]),
+    )
 
+
+def _depth(rendered: Rendered, k: int) -> Array:
     depth = rendered.colors[k, ..., 3].detach().cpu().numpy()
     alpha = rendered.alphas[k, ..., 0].detach().cpu().numpy()
     return np.where(alpha > 0.5, depth, np.float32(np.nan)).astype(np.float32)

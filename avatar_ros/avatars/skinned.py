@@ -7,6 +7,7 @@ Two engines with the same results: numba in place for live use on a CPU, torch f
 the twin that tests compare with.
 """
 
+import copy
 import math
 from collections.abc import Sequence
 from functools import cached_property
@@ -53,15 +54,11 @@ class SkinnedAvatar:
     def __init__(self, bundle: Bundle, device: torch.device | str = 'cpu') -> None:
         self.bundle = bundle
         self.device = torch.device(device)
-        g, n = bundle.gaussians, len(bundle)
+        g = bundle.gaussians
         self._rest_means = _float32(g.means)
         self._rest_quats = _float32(g.quats)
         self._rest_joints = bundle.rest_joints.astype(float)
-        self._means = np.empty((n, 3), np.float32)
-        self._quats = np.empty((n, 4), np.float32)
-        self._turns = np.empty((n, 4), np.float32)
         face = bundle.expression
-        moved = 0 if face is None else len(face.index)
         self._index = np.zeros(0, np.int32) if face is None else face.index
         # One row per action, so that the loop over Gaussians is a stream of bytes.
         self._basis = (
@@ -69,26 +66,43 @@ class SkinnedAvatar:
             if face is None
             else np.ascontiguousarray(face.values.reshape(len(face.names), -1))
         )
-        self._offset = np.zeros((moved, 3), np.float32)
         self._skin_joints = np.ascontiguousarray(bundle.skin_joints)
         self._skin_weights = np.ascontiguousarray(bundle.skin_weights, dtype=np.float32)
-        self._posed = torch.from_numpy(self._means), torch.from_numpy(self._turns)
         self._from_canonical = _from_canonical(bundle)
-        #: Of the last pose from the nearest training pose, in radians; NaN if that is unknown.
-        self.pose_distance = math.nan
         basis = bundle.pose_basis
-        self._change = np.zeros((4, 0 if basis is None else n, 3), np.float32)
         self._pose_rows = bundle.skeleton.rows(() if basis is None else basis.joints)
         self._rest_log_scales = np.log(_float32(g.scales).clip(1e-9))
-        shown = rgb_from_sh0(g.colors[:, 0])
+        self._rest_colors = _float32(rgb_from_sh0(g.colors[:, 0]))
+        self._make_buffers()
+
+    def _make_buffers(self) -> None:
+        """Everything that a pose writes to."""
+        g, n = self.bundle.gaussians, len(self)
+        face, basis = self.bundle.expression, self.bundle.pose_basis
+        self._means = np.empty((n, 3), np.float32)
+        self._quats = np.empty((n, 4), np.float32)
+        self._turns = np.empty((n, 4), np.float32)
+        self._offset = np.zeros((0 if face is None else len(face.index), 3), np.float32)
+        self._change = np.zeros((4, 0 if basis is None else n, 3), np.float32)
+        self._posed = torch.from_numpy(self._means), torch.from_numpy(self._turns)
+        #: Of the last pose from the nearest training pose, in radians; NaN if that is unknown.
+        self.pose_distance = math.nan
         self._result = Gaussians(
             means=torch.from_numpy(self._means),
             quats=torch.from_numpy(self._quats),
             scales=g.scales.float().clone(),
             opacities=g.opacities.float().contiguous(),
-            colors=shown.clamp(0, 1).float().clone(),
+            colors=torch.from_numpy(self._rest_colors.clip(0, 1)),
         )
-        self._rest_colors = _float32(shown)
+
+    def twin(self) -> 'SkinnedAvatar':
+        """The same avatar for another person, who is in another pose at the same time.
+
+        What a pose does not change is shared.
+        """
+        other = copy.copy(self)
+        other._make_buffers()
+        return other
 
     @property
     def name(self) -> str:

@@ -1,13 +1,14 @@
 # Copyright 2026 Avatar ROS developers
 # SPDX-License-Identifier: Apache-2.0
-"""Where the avatar stands: from the tracking camera's frame to a level stage.
+"""Where avatars stand: from the tracking camera's frame to a level stage.
 
-The *stage* is a REP-103 frame (z up) whose origin is the spot on the floor where the person was
-first seen, x pointing to the tracking camera. The *avatar* frame has the same axes and follows
-the person smoothly: views that keep the avatar in sight are asked for in it.
+The *stage* is a REP-103 frame (z up) whose origin is the spot on the floor where the first person
+was first seen, x pointing to the tracking camera. The *avatar* frame has the same axes and follows
+the person smoothly, or the middle of several: views that keep them in sight are asked for in it.
 """
 
-from dataclasses import replace
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from transforms3d.euler import euler2mat
@@ -22,8 +23,17 @@ _FOLLOW_S = 0.6  # time constant of the avatar frame
 _SETTLE_S = 0.15  # time constant of the floor, so that it does not tremble with the feet
 
 
+@dataclass
+class _Spot:
+    """Of one person."""
+
+    stamp_ns: int
+    floor: FloatArray = field(default_factory=lambda: np.zeros(()))
+    ground: FloatArray = field(default_factory=lambda: np.zeros(3))
+
+
 class Stage:
-    """Places poses given in a camera's optical frame, one person at a time."""
+    """Places poses given in a camera's optical frame."""
 
     def __init__(
         self, *, camera_pitch_deg: float = 0.0, camera_roll_deg: float = 0.0, on_floor: bool = True
@@ -36,32 +46,42 @@ class Stage:
 
     def reset(self) -> None:
         """The next pose defines the origin."""
-        self._origin: FloatArray | None = None
-        self._floor: FloatArray = np.zeros(())
-        self._person_id = ''
-        self._stamp_ns = 0
+        self._origin: FloatArray = np.zeros(3)
+        self._spots: dict[str, _Spot] = {}
         self.T_stage_avatar: FloatArray = np.eye(4)
 
-    def place(self, pose: BodyPose, avatar: Avatar) -> BodyPose:
-        """The pose in the stage frame, its feet on the floor."""
-        dt_s = (pose.stamp_ns - self._stamp_ns) * 1e-9
-        fresh = self._origin is None or pose.person_id != self._person_id or dt_s < 0
+    def place(self, pose: BodyPose, avatar: Avatar, others: Collection[str] = ()) -> BodyPose:
+        """The pose in the stage frame, its feet on the floor.
+
+        `others` are the ids of those who share the stage; whoever else was on it has left. Who
+        comes to an empty stage, or goes back in time while alone on it, defines its origin.
+        """
+        for gone in self._spots.keys() - {*others, pose.person_id}:
+            del self._spots[gone]
+        spot = self._spots.get(pose.person_id)
+        dt_s = 0.0 if spot is None else (pose.stamp_ns - spot.stamp_ns) * 1e-9
+        fresh = spot is None or dt_s < 0
+        spot = self._spots.setdefault(pose.person_id, _Spot(pose.stamp_ns))
+        spot.stamp_ns = pose.stamp_ns
         T = np.array(pose.T_frame_root)
         T[:3, :3] = self._R_stage_optical @ T[:3, :3]
         position = self._R_stage_optical @ T[:3, 3]
-        if fresh or self._origin is None:
+        afresh = fresh and len(self._spots) == 1
+        if afresh:
             self._origin = position
             self.T_stage_avatar = np.eye(4)
-        self._person_id, self._stamp_ns = pose.person_id, pose.stamp_ns
         T[:3, 3] = position - self._origin
         if self._on_floor:
             T[2, 3] = 0.0
             height = avatar.ground_height(replace(pose, T_frame_root=T), _UP)
-            self._floor = _approach(self._floor, np.asarray(height), dt_s, _SETTLE_S, fresh)
-            T[2, 3] = -self._floor
-        followed = self.T_stage_avatar[:3, 3]
-        spot = T[:3, 3] * (1.0, 1.0, 0.0)
-        self.T_stage_avatar = rigid(np.eye(3), _approach(followed, spot, dt_s, _FOLLOW_S, fresh))
+            spot.floor = _approach(spot.floor, np.asarray(height), dt_s, _SETTLE_S, fresh)
+            T[2, 3] = -spot.floor
+        spot.ground = T[:3, 3] * (1.0, 1.0, 0.0)
+        if spot is next(iter(self._spots.values())):  # once for all of them
+            followed = self.T_stage_avatar[:3, 3]
+            middle = np.mean([s.ground for s in self._spots.values()], axis=0)
+            moved = _approach(followed, middle, dt_s, _FOLLOW_S, afresh)
+            self.T_stage_avatar = rigid(np.eye(3), moved)
         return replace(pose, T_frame_root=T)
 
     def view_from_avatar_frame(self, T_camera_avatar: FloatArray) -> FloatArray:

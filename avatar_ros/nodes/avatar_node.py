@@ -7,15 +7,15 @@ but keeps everything loaded, cleanup lets go of it.
 """
 
 import math
-import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from rclpy.lifecycle import LifecycleNode, Publisher, State, TransitionCallbackReturn
 
-from avatar_ros.avatars import PLAYBACKS, load_avatar
+from avatar_ros.avatars import PLAYBACKS, Avatar, load_avatar
+from avatar_ros.avatars.cast import Cast, Shown
 from avatar_ros.avatars.player import Player, orbit_camera
 from avatar_ros.avatars.stage import Stage
 from avatar_ros.body import BodyPose, FaceExpression
@@ -26,9 +26,8 @@ from avatar_ros.nodes import messages, qos
 from avatar_ros.nodes.health import DiagnosticsPublisher, Statistics
 from avatar_ros.nodes.parameters import declare, parameter
 from avatar_ros.nodes.worker import Worker
-from avatar_ros.render import select_engine
+from avatar_ros.render import Engine, select_engine
 
-_FACE_MAX_AGE_S = 1.0
 _PAIR_WAIT_S = 0.02
 _WARM_UP_PIXELS = 256
 STILL_S = 0.1
@@ -40,6 +39,13 @@ class AvatarParameters:
     """Parameters of every node that shows an avatar."""
 
     avatar: str = parameter('demo', 'a bundle (.zip or directory), or the shipped avatar demo')
+    avatars: list[str] = parameter(
+        [''], 'whose avatar is another one: person_id=bundle, such as zed_7=dressed'
+    )
+    max_people: int = parameter(4, 'shown at a time', low=1, high=16)
+    leave_s: float = parameter(
+        2.0, 'who is not heard of for so long, while others are, leaves', low=0.1, high=3600.0
+    )
     playback: str = parameter(
         'auto', 'the baked basis, or the networks if the bundle has them', choices=PLAYBACKS
     )
@@ -65,7 +71,7 @@ P = TypeVar('P', bound=AvatarParameters)
 
 @dataclass(frozen=True)
 class Job:
-    """A pose to show. `repeated` marks one that was shown already, from another view."""
+    """A pose that is worth a frame of everybody. `repeated`: only the view has changed."""
 
     pose: BodyPose
     repeated: bool = False
@@ -82,12 +88,11 @@ class AvatarNode(LifecycleNode, Generic[P]):
         self.statistics = Statistics()
         self.diagnostics = DiagnosticsPublisher(self, self.statistics)
         self.player: Player | None = None
+        self.cast: Cast | None = None
         self.worker: Worker[Job] | None = None
         self.active = False
         self._subscribe_poses = subscribe
-        self._face: FaceExpression | None = None
-        self._face_arrived = threading.Condition()
-        self._paired = True
+        self._shown: list[Shown] = []
         self.last_job: Job | None = None
         self.status_sinks: list[Callable[[AvatarStatus], None]] = []
         self._status: Publisher | None = None
@@ -97,8 +102,28 @@ class AvatarNode(LifecycleNode, Generic[P]):
     # -- for the nodes -----------------------------------------------------------------------
 
     def show(self, job: Job) -> None:
-        """Draw this pose; called in the worker's thread."""
+        """Draw everybody, or `skip`; called in the worker's thread."""
         raise NotImplementedError
+
+    def gather(self, job: Job) -> tuple[Job, list[Shown]]:
+        """Everybody to draw now, and the job with the pose that they are drawn in.
+
+        Poses and expressions of one sample come in several messages; which is first is chance,
+        and what is shown must not be. So those that come together are waited for.
+        """
+        assert self.cast is not None
+        self.cast.wait(_PAIR_WAIT_S)
+        self._shown = self.cast.frame(time.monotonic())
+        mine = [s.pose for s in self._shown if s.pose.person_id == job.pose.person_id]
+        job = replace(job, pose=mine[0]) if mine else job
+        self.last_job = job
+        return job, self._shown
+
+    def skip(self) -> None:
+        """Nobody looks: the poses count as shown."""
+        if self.cast is not None:
+            self.cast.frame(time.monotonic())
+        self.statistics.count('frames_skipped')
 
     def changed(self, parameters: P) -> None:
         """Dynamic parameters were set."""
@@ -130,7 +155,7 @@ class AvatarNode(LifecycleNode, Generic[P]):
             background = self.background()
             start = time.perf_counter()
             engine = select_engine(p.engine, threads=p.threads)
-            avatar = load_avatar(p.avatar, engine.device, p.playback)
+            avatar, avatars = self._load_avatars(engine)
             stage = Stage(
                 camera_pitch_deg=p.camera_pitch_deg,
                 camera_roll_deg=p.camera_roll_deg,
@@ -144,6 +169,7 @@ class AvatarNode(LifecycleNode, Generic[P]):
                 rasterize_mode='antialiased' if p.rasterize_mode == 'antialiased' else 'classic',
             )
             self.player.warm_up(orbit_camera(_WARM_UP_PIXELS, _WARM_UP_PIXELS))
+            self.cast = Cast(avatar, avatars, max_people=p.max_people, leave_s=p.leave_s)
         except (ValueError, OSError, ImportError, RuntimeError) as error:
             self.statistics.fail('configure_failed', error)
             self.get_logger().error(f'cannot be configured: {error}')
@@ -161,16 +187,33 @@ class AvatarNode(LifecycleNode, Generic[P]):
         )
         return TransitionCallbackReturn.SUCCESS
 
+    def _load_avatars(self, engine: Engine) -> tuple[Avatar, dict[str, Avatar]]:
+        """The default avatar, and those of the people who have another one."""
+        p = self.parameters
+        loaded: dict[str, Avatar] = {p.avatar: load_avatar(p.avatar, engine.device, p.playback)}
+        avatars: dict[str, Avatar] = {}
+        for entry in filter(None, p.avatars):
+            person_id, equals, name = entry.partition('=')
+            if not (person_id and equals and name):
+                raise ValueError(
+                    f'parameter avatars holds {entry!r}; expected person_id=bundle, such as '
+                    'zed_7=dressed.'
+                )
+            if name in loaded:
+                avatars[person_id] = loaded[name].twin()
+            else:
+                loaded[name] = load_avatar(name, engine.device, p.playback)
+                avatars[person_id] = loaded[name]
+        return loaded[p.avatar], avatars
+
     def on_activate(self, state: State) -> TransitionCallbackReturn:
         self.worker = Worker(self.get_name(), self._show, self._failed)
         options = {'qos_overriding_options': qos.overridable()}
         subscribe = self.create_subscription
         if self._subscribe_poses:
             self._own_subscriptions = [
-                subscribe(BodyPoseMsg, 'body_pose', self._on_pose, qos.SENSOR, **options),
-                subscribe(
-                    FaceExpressionMsg, 'face_expression', self._on_face, qos.SENSOR, **options
-                ),
+                subscribe(BodyPoseMsg, 'body_pose', self._on_pose, qos.POSE, **options),
+                subscribe(FaceExpressionMsg, 'face_expression', self._on_face, qos.POSE, **options),
             ]
         self._own_subscriptions += self.own_subscriptions()
         self.active = True
@@ -182,7 +225,8 @@ class AvatarNode(LifecycleNode, Generic[P]):
 
     def on_cleanup(self, state: State) -> TransitionCallbackReturn:
         self.stop()
-        self.player = None
+        self.player = self.cast = None
+        self._shown = []
         if self._status is not None:
             self.destroy_lifecycle_publisher(self._status)
             self._status = None
@@ -202,6 +246,8 @@ class AvatarNode(LifecycleNode, Generic[P]):
             self.destroy_subscription(subscription)
         self._own_subscriptions = []
         self.last_job = None
+        if self.cast is not None:
+            self.cast.clear()
 
     def close(self) -> None:
         """Stop the worker."""
@@ -223,21 +269,26 @@ class AvatarNode(LifecycleNode, Generic[P]):
             self.refuse('face_expression', error)
 
     def accept_pose(self, pose: BodyPose) -> None:
-        """Take the newest pose; one that is still waiting is dropped."""
-        worker = self.worker
-        if not self.active or worker is None:
+        """Take a person's newest pose; one that is still waiting is dropped."""
+        worker, cast = self.worker, self.cast
+        if not self.active or worker is None or cast is None:
             return
         self.statistics.count('poses')
         self._last_pose_s = time.monotonic()
-        replaced = worker.inbox.put(Job(pose))
-        if replaced is not None and not replaced.repeated:
+        try:
+            replaced = cast.accept_pose(pose, self._last_pose_s)
+        except ValueError as error:  # one person too many
+            self.statistics.fail('people_refused', error)
+            self.get_logger().warning(str(error), throttle_duration_sec=5.0)
+            return
+        worker.inbox.put(Job(pose))
+        if replaced:
             self.statistics.count('frames_dropped')
 
     def accept_face(self, face: FaceExpression) -> None:
-        """Take the newest expression; it shows with the pose of the same stamp."""
-        with self._face_arrived:
-            self._face = face
-            self._face_arrived.notify()
+        """Take a person's newest expression; it shows with the pose of the same stamp."""
+        if self.cast is not None:
+            self.cast.accept_face(face)
 
     def refuse(self, topic: str, error: Exception) -> None:
         self.statistics.fail('messages_refused', f'{topic}: {error}')
@@ -246,7 +297,9 @@ class AvatarNode(LifecycleNode, Generic[P]):
     # -- work --------------------------------------------------------------------------------
 
     def _show(self, job: Job) -> None:
-        self.last_job = job
+        cast = self.cast
+        if cast is None or not len(cast) or not (job.repeated or cast.fresh):
+            return  # shown already, in a frame that somebody else's pose set off
         self.show(job)
 
     def status_listened(self) -> bool:
@@ -263,8 +316,9 @@ class AvatarNode(LifecycleNode, Generic[P]):
         frame_id: str,
     ) -> None:
         """Count a frame that went out, and say what it cost and how old its pose was."""
-        assert self.player is not None
+        shown = self._shown
         s = self.statistics
+        s.info['people'] = str(len(shown))
         s.count('frames')
         s.tick()
         age_ms = self.age_ms(job)
@@ -275,15 +329,16 @@ class AvatarNode(LifecycleNode, Generic[P]):
         status = messages.status_message(
             stages_ms,
             header=messages.header(job.pose.stamp_ns, frame_id),
-            avatar=s.info['avatar'],
+            avatar=shown[0].avatar.name,
             client_id=client_id,
             engine=s.info['engine'],
-            gaussians=int(s.info['gaussians']),
+            gaussians=sum(len(person.avatar) for person in shown),
+            people=len(shown),
             width=width,
             height=height,
             tracking_state=int(job.pose.state),
             repeated=job.repeated,
-            pose_distance_deg=math.degrees(self.player.avatar.pose_distance),
+            pose_distance_deg=math.degrees(shown[0].avatar.pose_distance),
             pose_age_ms=age_ms,
             frames=s.counts['frames'],
             frames_dropped=s.counts['frames_dropped'],
@@ -298,26 +353,6 @@ class AvatarNode(LifecycleNode, Generic[P]):
     def age_ms(self, job: Job) -> float:
         """Since the body was seen that is shown."""
         return float(self.get_clock().now().nanoseconds - job.pose.stamp_ns) * 1e-6
-
-    def face_for(self, pose: BodyPose) -> FaceExpression | None:
-        """The expression of the same sample, or else the last one if it is not old.
-
-        Pose and expression of one sample come in two messages; which is first is chance, and what
-        is shown must not be. So while the two come in pairs, the second is waited for.
-        """
-        with self._face_arrived:
-            if self._face is None:
-                return None
-            if self._paired and self._face.stamp_ns < pose.stamp_ns:
-                self._face_arrived.wait_for(
-                    lambda: self._face is not None and self._face.stamp_ns >= pose.stamp_ns,
-                    _PAIR_WAIT_S,
-                )
-            face = self._face
-        self._paired = face.stamp_ns == pose.stamp_ns
-        if abs(pose.stamp_ns - face.stamp_ns) * 1e-9 > _FACE_MAX_AGE_S:
-            return None
-        return face
 
     def _failed(self, error: Exception) -> None:
         self.statistics.fail('frames_failed', error)

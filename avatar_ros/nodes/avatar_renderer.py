@@ -147,11 +147,11 @@ class AvatarRendererNode(AvatarNode[RendererParameters]):
         watched = bool(sinks) or any(t.listened() for t in targets)
         watched = watched or self.status_listened()  # a frame makes a status
         if not watched and not self.parameters.render_unwatched:
-            self.statistics.count('frames_skipped')
+            self.skip()
             return
-        frame = player.render(
-            job.pose,
-            self.face_for(job.pose),
+        job, people = self.gather(job)
+        frame = player.render_people(
+            people,
             view.cameras if view is not None else (self._default_camera,),
             in_avatar_frame=view is None or view.frame_id == self.parameters.avatar_frame,
             depth=any(t.depth_listened() for t in targets),

@@ -4,8 +4,9 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage
@@ -23,9 +24,11 @@ from avatar_ros.nodes.worker import Sink, Worker
 from avatar_ros.tracking import (
     BodyTracker,
     OneEuroConfig,
+    PeopleTracker,
     TrackerConfig,
     TrackerResult,
     create_estimator,
+    create_people_estimator,
 )
 from avatar_ros.tracking.holding import HoldConfig
 from avatar_ros.tracking.overlay import draw_overlay
@@ -33,6 +36,13 @@ from avatar_ros.tracking.rest_landmarks import free_rest_landmarks
 from avatar_ros.types import Image
 
 _WAIT_FOR_INFO_S = 1.0
+_WORSE = (
+    TrackingState.TRACKED,
+    TrackingState.HELD,
+    TrackingState.FADING,
+    TrackingState.LOST,
+    TrackingState.UNKNOWN,
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,7 @@ class TrackerParameters:
     estimator: str = parameter('mediapipe', 'mediapipe, or package.module:Class of your own')
     face: bool = parameter(True, 'track the face (needs the fetched face model)')
     hands: bool = parameter(True, 'track hands that are large enough in the picture')
+    max_people: int = parameter(1, 'tracked at a time', low=1, high=16)
     min_confidence: float = parameter(0.5, 'of detections', low=0.05, high=0.95)
     image_transport: str = parameter(
         'raw', 'which kind of image topic to listen to', choices=('raw', 'compressed')
@@ -82,21 +93,11 @@ class BodyTrackerNode(Node):
         self.overlay_sinks: list[Sink[Image]] = []
         self._camera: Camera | None = None
         self._warned_no_calibration = False
-        self._tracker = BodyTracker(
-            create_estimator(
-                p.estimator, face=p.face, hands=p.hands, min_confidence=p.min_confidence
-            ),
-            free_rest_landmarks(),
-            TrackerConfig(
-                body_filter=OneEuroConfig(p.filter__min_cutoff_hz, p.filter__beta),
-                filtered=p.filter__enabled,
-                hold=HoldConfig(hold_s=p.hold_s, fade_s=p.fade_s),
-            ),
-        )
+        self._tracker = self._make_tracker()
         options = {'qos_overriding_options': qos.overridable()}
-        self._pose = self.create_publisher(BodyPoseMsg, 'body_pose', qos.SENSOR, **options)
+        self._pose = self.create_publisher(BodyPoseMsg, 'body_pose', qos.POSE, **options)
         self._face = self.create_publisher(
-            FaceExpressionMsg, 'face_expression', qos.SENSOR, **options
+            FaceExpressionMsg, 'face_expression', qos.POSE, **options
         )
         self._overlay = self.create_publisher(ImageMsg, '~/overlay', qos.VIEW, **options)
         self.diagnostics = DiagnosticsPublisher(self, self.statistics, p.estimator)
@@ -104,6 +105,24 @@ class BodyTrackerNode(Node):
         self._worker: Worker[Sample] = Worker('body_tracker', self._process, self._failed)
         if subscribe:
             self._subscribe(options)
+
+    def _make_tracker(self) -> BodyTracker | PeopleTracker:
+        p = self.parameters
+        rest = free_rest_landmarks()
+        config = TrackerConfig(
+            body_filter=OneEuroConfig(p.filter__min_cutoff_hz, p.filter__beta),
+            filtered=p.filter__enabled,
+            hold=HoldConfig(hold_s=p.hold_s, fade_s=p.fade_s),
+        )
+        options: dict[str, Any] = {
+            'face': p.face,
+            'hands': p.hands,
+            'min_confidence': p.min_confidence,
+        }
+        if p.max_people == 1:
+            return BodyTracker(create_estimator(p.estimator, **options), rest, config)
+        estimator = create_people_estimator(p.estimator, max_people=p.max_people, **options)
+        return PeopleTracker(estimator, rest, config, p.max_people)
 
     def _subscribe(self, options: dict[str, object]) -> None:
         kind: type = ImageMsg
@@ -171,45 +190,52 @@ class BodyTrackerNode(Node):
             camera = self._camera_for(rgb, sample.message.header.frame_id)
         read = time.perf_counter()
         resets = self._tracker.resets
-        result = self._tracker.process(rgb, camera, sample.stamp_ns)
+        found = self._tracker.process(rgb, camera, sample.stamp_ns)
+        people = found if isinstance(found, list) else [found]
         if self._tracker.resets != resets:
             self.statistics.count('resets')
             self.get_logger().info('a jump back in time, or a long pause: tracking starts afresh')
-        self._publish(result)
+        self._publish(people)
         self.statistics.info['image_size'] = f'{rgb.shape[1]}x{rgb.shape[0]}'
         self.statistics.time(
             {
                 'wait': (start - sample.received_s) * 1e3,
                 'read': (read - start) * 1e3,
-                **result.stages_ms,
+                **people[0].stages_ms,
             }
         )
-        self._draw(rgb, result)
-        self.statistics.count('poses')
+        state = _best_state(people)
+        self._draw(rgb, people, state)
+        self.statistics.count('poses', len(people))
         self.statistics.tick()
-        self._report_state(result.pose.state)
+        seen = sum(person.pose.state == TrackingState.TRACKED for person in people)
+        self.statistics.info['people'] = str(seen)
+        self._report_state(state)
 
-    def _publish(self, result: TrackerResult) -> None:
-        for sink in self.sinks:
-            sink(result)
-        # The expression first: a renderer that has the pose wants to show it at once.
+    def _publish(self, people: Sequence[TrackerResult]) -> None:
+        for result in people:
+            for sink in self.sinks:
+                sink(result)
+        # The expressions first: a renderer that has the pose wants to show it at once.
         if self._face.get_subscription_count():
-            self._face.publish(messages.face_expression_message(result.face))
+            for result in people:
+                self._face.publish(messages.face_expression_message(result.face))
         if self._pose.get_subscription_count():
-            self._pose.publish(messages.body_pose_message(result.pose))
+            for result in people:
+                self._pose.publish(messages.body_pose_message(result.pose))
 
-    def _draw(self, rgb: Image, result: TrackerResult) -> None:
+    def _draw(self, rgb: Image, people: Sequence[TrackerResult], state: TrackingState) -> None:
         listened = self._overlay.get_subscription_count() > 0
         wanting = [sink for sink in self.overlay_sinks if sink.wanted()]
         if not listened and not wanting:
             return
-        overlay = draw_overlay(
-            rgb, result.landmarks, result.pose.state, max_side=self.parameters.overlay_max_side
-        )
+        landmarks = [person.landmarks for person in people]
+        overlay = draw_overlay(rgb, landmarks, state, max_side=self.parameters.overlay_max_side)
         for sink in wanting:
             sink.accept(overlay)
         if listened:
-            header = messages.header(result.pose.stamp_ns, result.pose.frame_id)
+            pose = people[0].pose
+            header = messages.header(pose.stamp_ns, pose.frame_id)
             self._overlay.publish(images.image_message(overlay, header))
 
     def _report_state(self, state: TrackingState) -> None:
@@ -230,6 +256,11 @@ class BodyTrackerNode(Node):
         self._worker.stop()
         self._tracker.close()
         self.diagnostics.close()
+
+
+def _best_state(people: Sequence[TrackerResult]) -> TrackingState:
+    """Tracked as soon as somebody is."""
+    return min((person.pose.state for person in people), key=_WORSE.index)
 
 
 def main(args: list[str] | None = None) -> int:

@@ -35,6 +35,7 @@ from avatar_ros.types import Array, FloatArray
 MAX_VIEW_SIDE = 8192
 MAX_VIEW_PIXELS = 20_000_000  # of all eyes of a request: more would stall everybody else
 MAX_METRES = 1000.0
+_LARGEST_QUAT = 1e6
 
 
 class MessageError(ValueError):
@@ -75,8 +76,11 @@ def pose_message(T: Array) -> Pose:
 
 def _parse_quats(field: str, quaternions: Sequence[Quaternion]) -> FloatArray:
     quats = quat_from_xyzw([(q.x, q.y, q.z, q.w) for q in quaternions]).reshape(-1, 4)
-    if not np.isfinite(quats).all():
-        raise MessageError(f'{field} holds NaN or Inf; expected finite quaternions.')
+    if not (np.abs(quats) < _LARGEST_QUAT).all():
+        raise MessageError(
+            f'{field} holds NaN, Inf or numbers beyond {_LARGEST_QUAT:g}; expected quaternions of '
+            'length 1.'
+        )
     try:
         return normalize_quat(quats)
     except ValueError as error:

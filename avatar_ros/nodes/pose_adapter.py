@@ -58,9 +58,9 @@ class PoseAdapterNode(Node):
         self.statistics = Statistics()
         self._people = PeopleIK(free_rest_landmarks())
         options = {'qos_overriding_options': qos.overridable()}
-        self._pose = self.create_publisher(BodyPoseMsg, 'body_pose', qos.SENSOR, **options)
+        self._pose = self.create_publisher(BodyPoseMsg, 'body_pose', qos.POSE, **options)
         self._face = self.create_publisher(
-            FaceExpressionMsg, 'face_expression', qos.SENSOR, **options
+            FaceExpressionMsg, 'face_expression', qos.POSE, **options
         )
         self._started_s = self._received_s = time.monotonic()
         self._worker: Worker[Any] | None = None

@@ -5,9 +5,13 @@
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
-#: Sensor streams (images, camera_info, poses): late is worse than lost.
+#: Sensor streams (images, camera_info): late is worse than lost.
 SENSOR = QoSProfile(
     history=HistoryPolicy.KEEP_LAST, depth=2, reliability=ReliabilityPolicy.BEST_EFFORT
+)
+#: Poses and expressions: one message a person, so that a picture may give many at once.
+POSE = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST, depth=32, reliability=ReliabilityPolicy.BEST_EFFORT
 )
 #: Rendered views and status: offered reliably, so that both kinds of subscriber connect.
 VIEW = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE)

@@ -121,6 +121,7 @@ class ReporterNode(Node):
             result['engine'] = last.engine
             result['avatar'] = last.avatar
             result['gaussians'] = int(last.gaussians)
+            result['people'] = int(last.people)
             result['view_size'] = f'{last.width}x{last.height}'
         return result
 

@@ -71,6 +71,7 @@ def arguments(args: list[str] | None = None) -> argparse.Namespace:
     add('--image-topic', default='camera/image', help='with --input topic (camera/image)')
     add('--camera-info-topic', default='camera/camera_info', help='with --input topic')
     add('--image-transport', default=None, choices=['raw', 'compressed'], help='of --image-topic')
+    add('--max-people', default='1', help='tracked in one image (1)')
     add('--avatar', default='demo', help='bundle (.zip or directory) or shipped avatar (demo)')
     add('--engine', default='auto', choices=['auto', 'gsplat', 'numba'], help='default: auto')
     add('--size', default='512x512', metavar='WxH', help='avatar view in pixels (512x512)')
@@ -89,6 +90,9 @@ def arguments(args: list[str] | None = None) -> argparse.Namespace:
         options.width, options.height = int(width), int(height or width)
     except ValueError:
         parser.error(f'--size is {options.size!r}; expected pixels such as 512x512 or 512')
+    if not (options.max_people.isdigit() and 1 <= int(options.max_people) <= 16):
+        parser.error(f'--max-people is {options.max_people}; expected 1..16')
+    options.max_people = int(options.max_people)
     if not 0 <= options.duration <= threading.TIMEOUT_MAX:
         parser.error(f'--duration is {options.duration}; expected seconds, 0 for no end')
     if not (0 < options.width <= 8192 and 0 < options.height <= 8192):
@@ -118,6 +122,8 @@ class Telepresence:
         wired = options.input != 'topic'
         clip = DEMOS.get(options.input)
 
+        shown_people = max(4, options.max_people)
+
         def suited(node: str) -> dict[str, float | str]:
             return clip.parameters(node) if clip else {}
 
@@ -128,7 +134,9 @@ class Telepresence:
         self.tracker = self._add(
             BodyTrackerNode(
                 subscribe=not wired,
-                **self._node_arguments(image_transport=options.image_transport),
+                **self._node_arguments(
+                    image_transport=options.image_transport, max_people=options.max_people
+                ),
             )
         )
         self.renderer = self._add(
@@ -139,6 +147,7 @@ class Telepresence:
                     engine=options.engine,
                     width=options.width,
                     height=options.height,
+                    max_people=shown_people,
                     **suited('avatar_renderer'),
                 ),
             )
@@ -158,6 +167,7 @@ class Telepresence:
                         host=options.host,
                         avatar=options.avatar,
                         engine=options.engine,
+                        max_people=shown_people,
                         **suited('xr_server'),
                     ),
                 )

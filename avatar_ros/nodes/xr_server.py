@@ -5,6 +5,7 @@
 import os
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.lifecycle import State, TransitionCallbackReturn
 from sensor_msgs.msg import Image as ImageMsg
 
+from avatar_ros.avatars.cast import Shown
 from avatar_ros.avatars.player import Player, orbit_camera
 from avatar_ros.avatars.rig import Rig, rig_of
 from avatar_ros.avatars.skinned import SkinnedAvatar
@@ -211,15 +213,18 @@ class XrServerNode(AvatarNode[XrServerParameters]):
             return
         mjpeg = server.mjpeg_watched() and not job.repeated
         if not (server.watched() or mjpeg):
-            self.statistics.count('frames_skipped')
+            self.skip()
             return
         self._keep_pace(job)
-        face = self.face_for(job.pose)
-        placed = player.place(job.pose)
+        job, people = self.gather(job)
+        placed = player.place_people(people)
+        # A client draws the avatar that it has, alone.
+        known = None if self._rig is None else self._rig[1]
+        server.allow_poses(len(people) == 1 and people[0].avatar is known)
         pictures = server.hub.wants_pictures()
-        self._send_pose(server, job, placed, face, report=not pictures)
+        self._send_pose(server, job, placed[0], people[0].face, report=not pictures)
         if pictures or mjpeg:
-            self._send_pictures(server, player, job, placed, face)
+            self._send_pictures(server, player, job, people, placed)
         if mjpeg:
             self._show_mjpeg(server, player)
         self._eyes.publish(server.hub.all_eyes(), self.parameters.view_height)
@@ -255,12 +260,12 @@ class XrServerNode(AvatarNode[XrServerParameters]):
         server: XrServer,
         player: Player,
         job: Job,
-        placed: BodyPose,
-        face: FaceExpression | None,
+        people: Sequence[Shown],
+        placed: Sequence[BodyPose],
     ) -> None:
         """To all others, what each sees."""
         start = time.perf_counter()
-        player.deform(placed, face)
+        player.deform_people(people, placed)
         points = player.outline()
         stages = {'deform': (time.perf_counter() - start) * 1e3, 'raster': 0.0, 'encode': 0.0}
         age_ms = self.age_ms(job)

@@ -14,6 +14,11 @@ from avatar_ros.tracking.landmarks import (
     create_estimator,
 )
 from avatar_ros.tracking.one_euro import OneEuroConfig, OneEuroFilter
+from avatar_ros.tracking.people_tracker import (
+    PeopleEstimator,
+    PeopleTracker,
+    create_people_estimator,
+)
 from avatar_ros.tracking.rest_landmarks import RestLandmarks, rest_landmarks
 from avatar_ros.tracking.root import solve_translation
 from avatar_ros.tracking.tracker import BodyTracker, TrackerConfig, TrackerResult
@@ -30,10 +35,13 @@ __all__ = [
     'Landmarks',
     'OneEuroConfig',
     'OneEuroFilter',
+    'PeopleEstimator',
+    'PeopleTracker',
     'RestLandmarks',
     'TrackerConfig',
     'TrackerResult',
     'create_estimator',
+    'create_people_estimator',
     'rest_landmarks',
     'solve_translation',
 ]

@@ -73,21 +73,29 @@ class Estimator(Protocol):
         ...
 
 
+_MEDIAPIPE = 'avatar_ros.tracking.mediapipe_estimator:MediaPipeEstimator'
+
+
 def create_estimator(name: str, **options: Any) -> Estimator:
     """The built-in ``mediapipe``, or ``package.module:Class`` of your own.
 
     :raises ValueError: if there is no such estimator.
     """
-    target = 'avatar_ros.tracking.mediapipe_estimator:MediaPipeEstimator'
-    if name != 'mediapipe':
-        target = name
-    module_name, _, class_name = target.partition(':')
+    estimator: Estimator = make_estimator(_MEDIAPIPE if name == 'mediapipe' else name, **options)
+    return estimator
+
+
+def make_estimator(name: str, **options: Any) -> Any:
+    """An object of the class ``package.module:Class``.
+
+    :raises ValueError: if it cannot be made.
+    """
+    module_name, _, class_name = name.partition(':')
     try:
-        estimator: Estimator = getattr(importlib.import_module(module_name), class_name)(**options)
+        return getattr(importlib.import_module(module_name), class_name)(**options)
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise ValueError(
             f'estimator {name!r} cannot be made: {error}. Use "mediapipe" or the '
             '"package.module:Class" of an installed class with the methods of '
             'avatar_ros.tracking.Estimator.'
         ) from error
-    return estimator

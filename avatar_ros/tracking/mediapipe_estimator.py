@@ -44,7 +44,7 @@ MIN_HAND_PX = 56
 _HAND_CROP = 3.2  # of the distance from wrist to knuckles
 _MAX_CROP_PX = 480
 _HEAD_CROP = 3.0  # of the extent of nose, ears and mouth
-_BLANK = np.zeros((256, 256, 3), np.uint8)
+BLANK = np.zeros((256, 256, 3), np.uint8)
 
 
 class MediaPipeEstimator:
@@ -63,7 +63,9 @@ class MediaPipeEstimator:
         model_complexity: int = 1,
         min_confidence: float = 0.5,
         segmentation: bool = False,
+        graphs: int = 1,
     ) -> None:
+        """`graphs` of BlazePose, one a person that is followed at the same time."""
         if model_complexity != 1:
             raise ValueError(
                 f'model_complexity is {model_complexity}; the MediaPipe wheel carries the model of '
@@ -76,7 +78,7 @@ class MediaPipeEstimator:
         self._wants_face, self._wants_hands = face, hands
         #: Share of the person (H, W) in 0..1 in the last image, if segmentation was asked for.
         self.mask: Array | None = None
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix='face')
+        self._pool = ThreadPoolExecutor(min(graphs, 2), thread_name_prefix='face')
         self._face: Any = None
         self._hands: Any = None
         with quiet_stderr():
@@ -87,48 +89,60 @@ class MediaPipeEstimator:
                     static_image_mode=True, max_num_hands=1, min_detection_confidence=min_confidence
                 )
             # Its own smoothing is off: it assumes 30 Hz, and One-Euro with true stamps follows.
-            self._pose = mp.solutions.pose.Pose(
-                model_complexity=1,
-                smooth_landmarks=False,
-                enable_segmentation=segmentation,
-                smooth_segmentation=False,
-                min_detection_confidence=min_confidence,
-                min_tracking_confidence=min_confidence,
-            )
+            self._bodies = [
+                mp.solutions.pose.Pose(
+                    model_complexity=1,
+                    smooth_landmarks=False,
+                    enable_segmentation=segmentation,
+                    smooth_segmentation=False,
+                    min_detection_confidence=min_confidence,
+                    min_tracking_confidence=min_confidence,
+                )
+                for _ in range(graphs)
+            ]
             self.reset()
             # Models load at their first image.
-            self.estimate(_BLANK, Camera.from_fov(*_BLANK.shape[:2], 45.0))
+            self.estimate(BLANK, Camera.from_fov(*BLANK.shape[:2], 45.0))
             self.reset()
+
+    @property
+    def graphs(self) -> int:
+        """How many people can be followed at the same time."""
+        return len(self._bodies)
 
     def reset(self) -> None:
         # An image without a person ends MediaPipe's tracking from image to image. A new graph would
         # do the same, but closing the old one does not give all of its memory back.
-        self._pose.process(_BLANK)
+        for body in self._bodies:
+            body.process(BLANK)
         self._last_body: BodyLandmarks | None = None
         self._next_hand = 0
 
     def close(self) -> None:
         self._pool.shutdown()
-        for model in (self._pose, self._face, self._hands):
+        for model in (*self._bodies, self._face, self._hands):
             if model is not None:
                 model.close()
 
     def estimate(self, rgb: Image, camera: Camera) -> Landmarks:
         # Where to look for face and hands is known from the image before.
         details = self._pool.submit(self._details, rgb, camera, self._last_body)
-        body = self._estimate_body(rgb, camera)
+        body = self._read_body(0, rgb, camera)
         face, hands = details.result()
         self._last_body = body
         return Landmarks(body, face, hands)
 
-    def _estimate_body(self, rgb: Image, camera: Camera) -> BodyLandmarks | None:
-        result = self._pose.process(np.ascontiguousarray(rgb))
+    def _read_body(
+        self, graph: int, rgb: Image, camera: Camera, corner: tuple[int, int] = (0, 0)
+    ) -> BodyLandmarks | None:
+        """Body in a picture, which is the part of the camera's image that begins at `corner`."""
+        result = self._bodies[graph].process(np.ascontiguousarray(rgb))
         self.mask = result.segmentation_mask
         if result.pose_landmarks is None or result.pose_world_landmarks is None:
             return None
         height, width = rgb.shape[:2]
         image = result.pose_landmarks.landmark
-        pixels = np.array([(p.x * width, p.y * height) for p in image])
+        pixels = np.array([(p.x * width, p.y * height) for p in image]) + corner
         world = np.array([(p.x, p.y, p.z) for p in result.pose_world_landmarks.landmark])
         world[:, 2] *= _DEPTH_SHARE
         visibility = np.array([p.visibility for p in image])

@@ -2,24 +2,39 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tracker saw, drawn over the picture: left in orange, right in blue."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
 from avatar_ros.body.pose import TrackingState
 from avatar_ros.body.skeletons import BLAZEPOSE_33, BLAZEPOSE_BONES
 from avatar_ros.tracking.landmarks import Landmarks
-from avatar_ros.types import FloatArray, Image
+from avatar_ros.types import Array, FloatArray, Image
 
 _LEFT, _RIGHT, _MIDDLE = (255, 150, 30), (60, 160, 255), (235, 235, 235)
 _MIN_VISIBILITY = 0.35
 
 
 def draw_overlay(
-    rgb: Image, landmarks: Landmarks, state: TrackingState, *, max_side: int = 480
+    rgb: Image,
+    landmarks: Landmarks | Sequence[Landmarks],
+    state: TrackingState,
+    *,
+    max_side: int = 480,
 ) -> Image:
-    """A smaller copy of the picture with body, face and hands drawn in."""
+    """A smaller copy of the picture with body, face and hands of one or several drawn in."""
     scale = min(1.0, max_side / max(rgb.shape[:2]))
     canvas = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    for person in [landmarks] if isinstance(landmarks, Landmarks) else landmarks:
+        _draw_person(canvas, person, scale)
+    if state != TrackingState.TRACKED:
+        text = f'{state.name.lower()}: nobody seen'
+        cv2.putText(canvas, text, (10, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (255, 80, 80), 2)
+    return np.asarray(canvas, dtype=np.uint8)
+
+
+def _draw_person(canvas: Array, landmarks: Landmarks, scale: float) -> None:
     if landmarks.body is not None:
         points = landmarks.body.pixels * scale
         seen = landmarks.body.visibility >= _MIN_VISIBILITY
@@ -36,10 +51,6 @@ def draw_overlay(
         color = _LEFT if side == 'left' else _RIGHT
         for point in hand.pixels * scale:
             cv2.circle(canvas, _at(point), 2, color, -1, cv2.LINE_AA)
-    if state != TrackingState.TRACKED:
-        text = f'{state.name.lower()}: nobody seen'
-        cv2.putText(canvas, text, (10, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (255, 80, 80), 2)
-    return np.asarray(canvas, dtype=np.uint8)
 
 
 def _at(point: FloatArray) -> tuple[int, int]:

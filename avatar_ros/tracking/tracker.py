@@ -78,14 +78,15 @@ class TrackerResult:
     stages_ms: dict[str, float] = field(default_factory=dict)
 
 
-class BodyTracker:
-    """One person from a sequence of images. Time comes from the stamps only."""
+class PersonTracker:
+    """One person from a sequence of landmarks. Time comes from the stamps only."""
 
     def __init__(
-        self, estimator: Estimator, rest: RestLandmarks, config: TrackerConfig | None = None
+        self, rest: RestLandmarks, config: TrackerConfig | None = None, source: str = ''
     ) -> None:
         self.config = config or TrackerConfig()
-        self.estimator = estimator
+        self.source = source
+        self.person_id = ''
         self._ik = BodyIK(rest)
         self._hand_ik = {side: HandIK(side, rest.joints) for side in SIDES}
         self._hip_to_pelvis = rest.joints[0] - (rest['left_hip'] + rest['right_hip']) / 2
@@ -100,18 +101,6 @@ class BodyTracker:
             'head': OneEuroFilter(c.face_filter),
             **{side: OneEuroFilter(c.hand_filter) for side in SIDES},
         }
-        self._person = 0
-        self.resets = 0
-        self._forget()
-
-    def close(self) -> None:
-        """Release the estimator."""
-        self.estimator.close()
-
-    def reset(self) -> None:
-        """Forget the past: filters, held joints, the estimator's memory."""
-        self.resets += 1
-        self.estimator.reset()
         self._forget()
 
     def _forget(self) -> None:
@@ -120,7 +109,6 @@ class BodyTracker:
         self._ik.reset()
         self.side_guard.reset()
         self._holder.reset()
-        self._stamp_ns: int | None = None
         self._unseen_s = np.inf
         self._face_unseen_s = np.inf
         self._T_root = np.eye(4)
@@ -128,28 +116,15 @@ class BodyTracker:
         self._eyes = {side: quat_from_rotvec(np.zeros(3)) for side in SIDES}
         self._R_head: FloatArray | None = None
 
-    def process(self, rgb: Image, camera: Camera, stamp_ns: int) -> TrackerResult:
-        """Pose and expression of the person in an image (H, W, 3) RGB taken at `stamp_ns`.
-
-        A stamp before the last one (a looped bag) resets everything first.
-        """
-        dt_s = 1 / 30 if self._stamp_ns is None else (stamp_ns - self._stamp_ns) * 1e-9
-        if dt_s < 0 or dt_s > self.config.reset_after_s:
-            self.reset()
-            dt_s = 1 / 30
-        self._stamp_ns = stamp_ns
-        start = time.perf_counter()
-        landmarks = self.estimator.estimate(rgb, camera)
+    def follow(
+        self, landmarks: Landmarks, camera: Camera, stamp_ns: int, dt_s: float
+    ) -> TrackerResult:
+        """Pose and expression from what was seen at `stamp_ns`, `dt_s` after the time before."""
         if landmarks.body is not None:
             landmarks = replace(landmarks, body=self.side_guard(landmarks.body, dt_s))
-        estimated = time.perf_counter()
         face = self._face(landmarks.face, camera, stamp_ns, dt_s)
         pose = self._body(landmarks, camera, stamp_ns, dt_s)
-        stages = {
-            'estimate': (estimated - start) * 1e3,
-            'ik': (time.perf_counter() - estimated) * 1e3,
-        }
-        return TrackerResult(pose, face, landmarks, stages)
+        return TrackerResult(pose, face, landmarks)
 
     # -- body --------------------------------------------------------------------------------
 
@@ -159,7 +134,7 @@ class BodyTracker:
         confidence: FloatArray | None = None
         if body is not None:
             if not np.isfinite(self._unseen_s):
-                self._person += 1
+                self._somebody_new()
             self._unseen_s = 0.0
             world = upright_where_unseen(body, self._smooth('body', body.world, dt_s))
             solved = self._ik(world, self._R_head, hips_seen=hips_seen(body))
@@ -176,10 +151,13 @@ class BodyTracker:
             confidence=confidence,
             stamp_ns=stamp_ns,
             frame_id=camera.frame_id,
-            person_id=f'person_{self._person}' if self._person else '',
-            source=self.estimator.name,
+            person_id=self.person_id,
+            source=self.source,
             state=self._state(),
         )
+
+    def _somebody_new(self) -> None:
+        """Called when a body is seen after nobody was for long."""
 
     def _state(self) -> TrackingState:
         hold = self.config.hold
@@ -264,8 +242,61 @@ class BodyTracker:
             confidence=confidence,
             stamp_ns=stamp_ns,
             frame_id=camera.frame_id,
-            person_id=f'person_{self._person}' if self._person else '',
+            person_id=self.person_id,
         )
+
+
+class BodyTracker(PersonTracker):
+    """One person from a sequence of images."""
+
+    def __init__(
+        self, estimator: Estimator, rest: RestLandmarks, config: TrackerConfig | None = None
+    ) -> None:
+        super().__init__(rest, config, estimator.name)
+        self.estimator = estimator
+        self._stamp_ns: int | None = None
+        self._people = 0
+        self.resets = 0
+
+    def close(self) -> None:
+        """Release the estimator."""
+        self.estimator.close()
+
+    def reset(self) -> None:
+        """Forget the past: filters, held joints, the estimator's memory."""
+        self.resets += 1
+        self.estimator.reset()
+        self._stamp_ns = None
+        self._forget()
+
+    def process(self, rgb: Image, camera: Camera, stamp_ns: int) -> TrackerResult:
+        """Pose and expression of the person in an image (H, W, 3) RGB taken at `stamp_ns`.
+
+        A stamp before the last one (a looped bag) resets everything first.
+        """
+        dt_s = since(self._stamp_ns, stamp_ns)
+        if dt_s < 0 or dt_s > self.config.reset_after_s:
+            self.reset()
+            dt_s = since(None, stamp_ns)
+        self._stamp_ns = stamp_ns
+        start = time.perf_counter()
+        landmarks = self.estimator.estimate(rgb, camera)
+        estimated = time.perf_counter()
+        result = self.follow(landmarks, camera, stamp_ns, dt_s)
+        stages = {
+            'estimate': (estimated - start) * 1e3,
+            'ik': (time.perf_counter() - estimated) * 1e3,
+        }
+        return replace(result, stages_ms=stages)
+
+    def _somebody_new(self) -> None:
+        self._people += 1
+        self.person_id = f'person_{self._people}'
+
+
+def since(before_ns: int | None, stamp_ns: int) -> float:
+    """Seconds since the sample before; the usual ones for the first sample."""
+    return 1 / 30 if before_ns is None else (stamp_ns - before_ns) * 1e-9
 
 
 def relaxed_quats() -> FloatArray:

@@ -300,6 +300,42 @@ def test_pose_keeps_the_stamp_and_frame_of_the_image_and_stands_where_the_person
     assert messages.parse_face_expression(probe.faces[0]).stamp_ns == 5_000_000_000
 
 
+class ReplayedPeople(Replayed):
+    """Two of them, half a metre to the left and to the right."""
+
+    def estimate_people(self, rgb, camera, known):
+        from avatar_ros.tracking import BodyLandmarks
+        from avatar_ros.tracking.people_tracker import SeenPeople
+
+        project = camera.at(np.eye(4)).project
+        bodies = [
+            BodyLandmarks(project(self.world + [x, 0, 3.0]), self.world, np.ones(33))
+            for x in (-0.5, 0.5)
+        ]
+        return SeenPeople(bodies[::-1] if len(known) % 2 else bodies)
+
+
+def test_two_people_in_one_image_are_two_poses_of_one_stamp(ros, monkeypatch):
+    monkeypatch.setattr(
+        'avatar_ros.nodes.body_tracker.create_people_estimator',
+        lambda name, **options: ReplayedPeople(),
+    )
+    node = ros.add(BodyTrackerNode(cli_args=['--ros-args', '-p', 'max_people:=2']))
+    probe = TrackerProbe(ros)
+    probe.calibrate()
+    for k in range(20):
+        probe.send(1_000_000_000 + k * 33_000_000)
+        time.sleep(0.03)
+    assert wait_for(lambda: {p.person_id for p in probe.poses} == {'person_1', 'person_2'})
+    by_stamp = {}
+    for message in probe.poses:
+        pose = messages.parse_body_pose(message)
+        by_stamp.setdefault(pose.stamp_ns, {})[pose.person_id] = pose.T_frame_root[0, 3]
+    last = [people for people in by_stamp.values() if len(people) == 2][-1]
+    assert last['person_1'] * last['person_2'] < 0
+    assert node.statistics.info['people'] == '2'
+
+
 def test_jump_back_in_time_resets_the_tracker(ros, tracker):
     probe = TrackerProbe(ros)
     probe.calibrate()

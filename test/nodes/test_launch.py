@@ -14,7 +14,7 @@ LAUNCH_FILE = REPOSITORY / 'launch/telepresence.launch.py'
 #: arguments of the launch file -> options of the executable, where they do not read the same
 OTHER_NAMES = {'view_size': '--size', 'viewer': '--no-viewer'}
 #: only one of the two has these
-ONLY_LAUNCH = {'composed'}
+ONLY_LAUNCH = {'composed', 'tracker', 'source', 'source_topic'}
 ONLY_EXECUTABLE = {'--port', '--help'}
 
 
@@ -115,6 +115,13 @@ def test_apart_starts_a_process_for_each_node(launch_file):
     assert executables(started(launch_file, report='r.json')) == [*names, 'reporter']
 
 
+def test_another_tracker_takes_the_place_of_camera_and_body_tracker(launch_file):
+    actions = started(launch_file, tracker='adapter', source='vmc', viewer='false')
+    assert executables(actions) == ['pose_adapter', 'avatar_renderer']
+    with pytest.raises(ValueError, match='tracker'):
+        started(launch_file, tracker='adapter', composed='true')
+
+
 def test_composed_starts_one_process(launch_file):
     for composed in ('true', 'True'):
         assert executables(started(launch_file, composed=composed)) == ['telepresence']
@@ -134,6 +141,7 @@ def test_composed_passes_what_the_executable_understands(launch_file, tmp_path):
         'viewer': 'false',
         'image_transport': 'compressed',
         'duration': '2.5',
+        'max_people': '3',
         'report': 'r.json',
         'params_file': str(parameters),
     }
@@ -146,6 +154,7 @@ def test_composed_passes_what_the_executable_understands(launch_file, tmp_path):
     for name in ('input', 'namespace', 'image_transport', 'report', 'params_file'):
         assert getattr(options, name) == given[name]
     assert options.duration == 2.5
+    assert options.max_people == 3
 
 
 @pytest.mark.parametrize(
@@ -156,6 +165,8 @@ def test_composed_passes_what_the_executable_understands(launch_file, tmp_path):
         {'view_size': '640x480x3'},
         {'duration': 'long'},
         {'duration': '-1'},
+        {'max_people': 'crowd'},
+        {'max_people': '0'},
         {'params_file': '/does/not/exist.yaml'},
     ],
 )

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node with real topics and real sockets: what it gives, counts and survives."""
 
-import array
 import copy
 import os
 import random
@@ -17,6 +16,7 @@ import pytest
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 from geometry_msgs.msg import Pose, PoseArray
 from helpers import REPOSITORY, wait_for
+from nodes.stand_ins import spoil
 from sensor_msgs.msg import JointState
 from std_msgs.msg import ByteMultiArray
 from visualization_msgs.msg import Marker, MarkerArray
@@ -203,31 +203,6 @@ def spoiled_bytes(good, rng):
     if kind == 2:
         return good + rng.randbytes(rng.randint(1, 39))
     return rng.randbytes(rng.randrange(600))
-
-
-_NUMBERS = (np.nan, np.inf, -np.inf, 0.0, 1e300, -1e30, 5e-324, 1000.0, -7.0)
-
-
-def spoil(value, rng, share):
-    """The stand-in with a share of its leaves replaced; types stay those of the message."""
-    if isinstance(value, SimpleNamespace):
-        return SimpleNamespace(**{k: spoil(v, rng, share) for k, v in vars(value).items()})
-    if isinstance(value, (list, np.ndarray, array.array)):
-        items = [spoil(v, rng, share) for v in value]
-        if rng.random() < share / 4:
-            items = items[: rng.randrange(len(items) + 1)]
-        if rng.random() < share / 4:
-            items = items * 2
-        return items
-    if rng.random() > share:
-        return value
-    if isinstance(value, bool):
-        return not value
-    if isinstance(value, float):
-        return rng.choice(_NUMBERS)
-    if isinstance(value, int):
-        return rng.randrange(-(2**15), 2**15)
-    return ''.join(chr(rng.randrange(1, 0x2FF)) for _ in range(rng.randrange(6)))
 
 
 def good_message(source):

@@ -3,6 +3,7 @@
 
 """A head that tracked faces drive: HeadGAP's networks, with all cached that no expression moves."""
 
+import copy
 import logging
 import math
 from collections.abc import Callable, Sequence
@@ -82,6 +83,10 @@ class HeadAvatar:
         geometry = net.geometry(tensors['point'], tensors['code'])
         self._local = net.local(geometry)
         self._first = net.appearance_net.fixed(tensors['point'], tensors['code'], (geometry,))
+
+    def twin(self) -> 'HeadAvatar':
+        """The same head for another person; networks are shared, poses are not."""
+        return copy.copy(self)
 
     @property
     def name(self) -> str:

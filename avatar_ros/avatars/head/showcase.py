@@ -46,7 +46,7 @@ def _picture(
     weights = np.array([face.get(name, 0.0) for name in ARKIT_52])
     player = Player(avatar, engine, Stage(on_floor=False), background=_BACKGROUND)
     expression = FaceExpression('arkit52', ARKIT_52, weights)
-    player.show(pose, expression)
+    player.deform(pose, expression)
     a = np.radians(azimuth_deg)
     neck = np.array([0.0, avatar.ground_height(pose) + NECK_HEIGHT_M, 0.0])
     target = neck + _MIDDLE

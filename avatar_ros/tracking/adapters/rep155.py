@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """REP-155 (ROS4HRI): ``/humans/bodies/<id>/joint_states``, a person as 20 hinges.
 
-Axes and signs are those of ``human_description/urdf/human-tpl.xacro``, whose arms hang at zero.
+Axes and signs are those of `avatar_ros.body.rep155`, whose arms hang at zero.
 Bends of the spine other than forward, wrists, feet, fingers and collars are not in it. Nor is where
 the body stands: the pose is in the TF frame ``body_<id>`` (middle of the hips, x forward, z up).
 """
@@ -14,6 +14,7 @@ import numpy as np
 
 from avatar_ros.body import SMPLX, BodyPose
 from avatar_ros.body.foreign import REP155_JOINTS
+from avatar_ros.body.rep155 import AXES, HANGING, SIDES
 from avatar_ros.geometry import (
     R_ROS_SMPL,
     matrix_from_rotvec,
@@ -26,7 +27,6 @@ from avatar_ros.tracking.adapters.retarget import pose_from_local_rotations
 from avatar_ros.tracking.rest_landmarks import RestLandmarks
 from avatar_ros.types import FloatArray
 
-_X, _Y, _Z = np.eye(3)
 _LARGEST_RAD = 2 * np.pi
 
 
@@ -80,32 +80,27 @@ def body_pose(message: Any, rest: RestLandmarks) -> BodyPose:
 def _local_quats(angles: Mapping[str, float]) -> dict[str, FloatArray]:
     """SMPL-X joint -> parent-relative quaternion (4,) wxyz in SMPL axes."""
 
-    def turn(joint: str, axis: FloatArray) -> FloatArray:
-        return matrix_from_rotvec(angles.get(joint, 0.0) * axis)
+    def turn(*joints: str) -> FloatArray:
+        """One hinge on the other."""
+        R = np.eye(3)
+        for joint in joints:
+            R = R @ matrix_from_rotvec(angles.get(joint, 0.0) * AXES[joint])
+        return R
 
     quats = {'pelvis': quat_from_rotvec(np.zeros(3))}
-    third = angles.get('waist', 0.0) / 3 * _Y @ R_ROS_SMPL
+    third = angles.get('waist', 0.0) / 3 * AXES['waist'] @ R_ROS_SMPL
     for name in ('spine1', 'spine2', 'spine3'):
         quats[name] = quat_from_rotvec(third)
-    head = turn('r_head', _X) @ turn('y_head', _Z) @ turn('p_head', -_Y)
-    quats['head'] = quat_from_matrix(_in_smpl(head))
-    for letter, side, reflect in (('l', 'left', 1.0), ('r', 'right', -1.0)):
-        shoulder = (
-            turn(f'{letter}_y_shoulder', -reflect * _Z)
-            @ turn(f'{letter}_p_shoulder', reflect * _X)
-            @ turn(f'{letter}_r_shoulder', reflect * _Z)
-        )
-        hanging = matrix_from_rotvec([0.0, 0.0, -reflect * np.pi / 2])  # from the T-pose
-        elbow = _in_smpl(turn(f'{letter}_elbow', -_Y))
-        hip = (
-            turn(f'{letter}_y_hip', -_Z)
-            @ turn(f'{letter}_p_hip', reflect * _X)
-            @ turn(f'{letter}_r_hip', -_Y)
-        )
+    quats['head'] = quat_from_matrix(_in_smpl(turn('r_head', 'y_head', 'p_head')))
+    for letter, side, _ in SIDES:
+        shoulder = turn(*(f'{letter}_{k}_shoulder' for k in 'ypr'))
+        hanging = HANGING[side]
+        elbow = _in_smpl(turn(f'{letter}_elbow'))
         quats[f'{side}_shoulder'] = quat_from_matrix(_in_smpl(shoulder) @ hanging)
         quats[f'{side}_elbow'] = quat_from_matrix(hanging.T @ elbow @ hanging)
+        hip = turn(*(f'{letter}_{k}_hip' for k in 'ypr'))
         quats[f'{side}_hip'] = quat_from_matrix(_in_smpl(hip))
-        quats[f'{side}_knee'] = quat_from_matrix(_in_smpl(turn(f'{letter}_knee', -_Y)))
+        quats[f'{side}_knee'] = quat_from_matrix(_in_smpl(turn(f'{letter}_knee')))
     return quats
 
 
