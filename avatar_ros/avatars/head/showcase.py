@@ -16,7 +16,7 @@ from avatar_ros.render import Engine, to_rgb8
 from avatar_ros.types import Image
 
 _BACKGROUND = (0.86, 0.87, 0.88)
-_ACROSS_M, _FOV_DEG = 0.36, 20.0
+_ACROSS_M, _FOV_DEG = 0.42, 20.0
 #: Middle of a head above and before its neck joint, y up.
 _MIDDLE = np.array([0.0, 0.105, 0.03])
 FACES: tuple[dict[str, float], ...] = (
