@@ -74,12 +74,18 @@ class Cast:
     def accept_pose(self, pose: BodyPose, now_s: float) -> bool:
         """Take a person's newest pose; whether it replaced one that was not shown yet.
 
+        Who is lost is only shown while nobody else is there.
+
         :raises ValueError: if the stage is full.
         """
         with self._changed:
             self._make_way(pose, now_s)
             person = self._people.get(pose.person_id)
             replaced = person is not None and person.fresh
+            others = any(person_id != pose.person_id for person_id in self._people)
+            unheard = pose.state == TrackingState.LOST and others
+            if person is None and unheard:
+                return False
             if person is None:
                 if len(self._people) >= self._max:
                     raise ValueError(
@@ -93,7 +99,9 @@ class Cast:
                 avatar = self._avatar_of(kind)
                 self._people[pose.person_id] = _Person(avatar, kind, pose, now_s, came_s)
             else:
-                person.pose, person.seen_s, person.fresh = pose, now_s, True
+                person.pose, person.fresh = pose, True
+                if not unheard:
+                    person.seen_s = now_s
             self._changed.notify_all()
         return replaced
 

@@ -7,10 +7,14 @@ less the longer they are not seen. What was found is then given to people so tha
 is least (the Hungarian method): distance of the hips in space, of all landmarks in the picture,
 and difference in size. Distances beyond the gate are another person. The order in which an
 estimator lists the bodies does not matter.
+
+Where two people overlap in the picture an estimator may slide from one to the other, step by step,
+and nothing looks wrong. So it is remembered how both moved when one of them vanished behind the
+other, and when both are seen again they are told apart by that.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -31,6 +35,8 @@ _NEVER = 1e6
 _VELOCITY_S = 0.25  # time constant with which a velocity is learned,
 _PREDICT_S = 1.0  # and with which it is believed when it is not renewed
 _SIZE_S = 1.0
+_OVERLAP = 1.2  # lengths of the trunk between the hips of two who may be taken for each other
+_SWAP_MARGIN = 0.5  # of the cost, before ids are exchanged
 _SAME = 0.3  # lengths of the trunk: two bodies so near each other are one
 
 
@@ -45,7 +51,7 @@ class PeopleConfig:
     """How long somebody may be unseen and still be the same."""
 
 
-@dataclass
+@dataclass(eq=False)
 class _Track:
     hips: FloatArray  # (3,) metres, camera
     pixels: FloatArray
@@ -54,11 +60,23 @@ class _Track:
     velocity: FloatArray = field(default_factory=lambda: np.zeros(3))
     unseen_s: float = 0.0
     seen_s: float = 0.0
+    trunk_px: float = 1.0
+    hidden_by: '_Overlap | None' = None
 
     def predicted(self) -> FloatArray:
         """(3,) where the hips should be now."""
         believed_s = _PREDICT_S * (1.0 - np.exp(-self.unseen_s / _PREDICT_S))
         return np.asarray(self.hips + believed_s * self.velocity)
+
+
+@dataclass
+class _Overlap:
+    """Somebody has vanished in front of or behind somebody else."""
+
+    other: _Track
+    mine: _Track
+    theirs: _Track
+    """Both as they were then; `unseen_s` goes on."""
 
 
 @dataclass(frozen=True)
@@ -103,9 +121,15 @@ class Association:
         ]
         for track in self._tracks:
             track.unseen_s += dt_s
+            if track.hidden_by is not None:
+                track.hidden_by.mine.unseen_s += dt_s
+                track.hidden_by.theirs.unseen_s += dt_s
+        before = {id(t): replace(t) for t in self._tracks if t.person_id}
         matched = self._match(found, camera)
         for track_row, found_row in matched.items():
             self._update(self._tracks[track_row], found[found_row])
+        self._tell_apart(matched, found, camera)
+        self._note_overlaps(before, camera, dt_s)
         taken = set(matched.values())
         self._tracks = [t for t in self._tracks if not self._is_over(t)]
         for row, f in enumerate(found):
@@ -126,6 +150,39 @@ class Association:
         rows, columns = linear_sum_assignment(cost)
         return {int(r): int(c) for r, c in zip(rows, columns, strict=True) if cost[r, c] < _NEVER}
 
+    def _note_overlaps(self, before: dict[int, _Track], camera: Camera, dt_s: float) -> None:
+        """Who has vanished in this image while somebody else is near in the picture."""
+        for track in self._tracks:
+            mine = before.get(id(track))
+            if mine is None or not 0.0 < track.unseen_s <= 1.5 * dt_s or track.hidden_by:
+                continue
+            for other in self._tracks:
+                theirs = before.get(id(other))
+                if other is track or theirs is None or other.unseen_s > 0.0:
+                    continue
+                a, b = camera.project(np.stack([track.hips, other.hips]))
+                if np.linalg.norm(a - b) < _OVERLAP * max(track.trunk_px, other.trunk_px):
+                    track.hidden_by = _Overlap(other, mine, theirs)
+
+    def _tell_apart(self, matched: dict[int, int], found: list[_Found], camera: Camera) -> None:
+        """Exchange the ids of two who are seen again if their ways before say so."""
+        seen = {id(self._tracks[row]): found[column] for row, column in matched.items()}
+        for track in self._tracks:
+            overlap = track.hidden_by
+            if overlap is None or id(track) not in seen:
+                continue
+            if overlap.other not in self._tracks:
+                track.hidden_by = None
+            if id(overlap.other) not in seen or track.hidden_by is None:
+                continue
+            track.hidden_by = None
+            mine, theirs = seen[id(track)], seen[id(overlap.other)]
+            straight = _cost(overlap.mine, mine, camera) + _cost(overlap.theirs, theirs, camera)
+            crossed = _cost(overlap.mine, theirs, camera) + _cost(overlap.theirs, mine, camera)
+            if crossed + _SWAP_MARGIN < straight:
+                other = overlap.other
+                track.person_id, other.person_id = other.person_id, track.person_id
+
     def _update(self, track: _Track, f: _Found) -> None:
         gap_s = max(track.unseen_s, 1e-3)
         speed = (f.hips - track.hips) / gap_s
@@ -133,7 +190,7 @@ class Association:
             speed - track.velocity
         )
         track.size += (1.0 - np.exp(-gap_s / _SIZE_S)) * (f.size - track.size)
-        track.hips, track.pixels = f.hips, f.pixels
+        track.hips, track.pixels, track.trunk_px = f.hips, f.pixels, f.trunk_px
         track.seen_s += gap_s
         track.unseen_s = 0.0
 

@@ -109,6 +109,18 @@ def test_who_is_lost_makes_way_for_whoever_comes(avatar):
     assert (shown.pose.person_id, shown.share) == ('b', 1.0)
 
 
+def test_who_is_lost_is_not_shown_beside_others(avatar):
+    cast = Cast(avatar, max_people=4, leave_s=1.0)
+    play(cast, 0.0, 'a', 'b')
+    for k in range(1, 60):
+        for person in ('a', 'c'):
+            lost = replace(at(person, k * FRAME_S), state=TrackingState.LOST)
+            cast.accept_pose(lost, k * FRAME_S)
+        frame = play(cast, k * FRAME_S, 'b')
+        assert 'c' not in ids(frame)
+    assert ids(frame) == ['b']
+
+
 def test_everybody_has_an_avatar_of_their_own_and_known_people_their_own_kind(avatar):
     other = load_avatar('demo')
     cast = Cast(avatar, {'bob': other}, max_people=3, leave_s=1.0)

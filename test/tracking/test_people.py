@@ -100,6 +100,29 @@ def test_ids_survive_a_crossing_behind_which_the_walker_turns_back(seed: int) ->
     assert len(ids_of(result, 0)) == len(ids_of(result, 1)) == 1
 
 
+@pytest.mark.parametrize('seed', SEEDS)
+def test_ids_survive_an_estimator_that_slides_from_one_to_the_other(seed: int) -> None:
+    def front(t: float) -> np.ndarray:
+        return np.array([-0.9 + 0.6 * t, 0.2, 3.0])
+
+    def back(t: float) -> np.ndarray:
+        return np.array([0.9 - 0.6 * t, 0.2, 4.0])
+
+    def slides(t: float) -> tuple[float, float, float]:
+        share = float(np.clip((t - 1.2) / 0.6, 0.0, 1.0)) if t < 2.0 else 0.0
+        x, y, z = (1 - share) * front(t) + share * back(t)
+        return x, y, z
+
+    def vanishes(t: float) -> tuple[float, float, float] | None:
+        x, y, z = back(t)
+        return None if 1.2 < t < 2.0 else (x, y, z)
+
+    result = follow([slides, vanishes], 3.0, seed)
+    first, last = result[15], result[-1]
+    assert len(first) == 2
+    assert last == first
+
+
 def test_who_is_hidden_too_long_comes_back_as_somebody_new() -> None:
     result = follow([lambda t: None if 1.0 < t < 4.0 else (0.0, 0.2, 3.0)], 6.0)
     assert ids_of(result, 0) == {'person_1', 'person_2'}
