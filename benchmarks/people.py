@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -22,10 +23,12 @@ import torch
 from avatar_ros.assets import asset_path
 from avatar_ros.avatars import load_avatar
 from avatar_ros.avatars.cast import Cast
-from avatar_ros.avatars.player import Player, orbit_camera
+from avatar_ros.avatars.player import Player, joined, orbit_camera
 from avatar_ros.avatars.stage import Stage
-from avatar_ros.geometry import Camera
-from avatar_ros.render import select_engine
+from avatar_ros.body import rest_pose
+from avatar_ros.body.skeletons import BLAZEPOSE_INDEX
+from avatar_ros.geometry import R_OPTICAL_SMPL, Camera, matrix_from_rotvec, rigid
+from avatar_ros.render import select_engine, to_rgb8
 from avatar_ros.tracking import (
     BodyTracker,
     PeopleTracker,
@@ -34,11 +37,15 @@ from avatar_ros.tracking import (
 )
 from avatar_ros.tracking.rest_landmarks import free_rest_landmarks
 from benchmarks.metrics import Metric, load, write_results
+from benchmarks.motions import load_motion
 
 COMMAND = 'python -m benchmarks.people'
 VIDEOS = ('body.mp4', 'body_cam01.mp4', 'body_cam03.mp4', 'body_cam04.mp4')
 TILE = (240, 428)
 SIZE = 512
+_TRUNK = [
+    BLAZEPOSE_INDEX[f'{side}_{part}'] for side in ('left', 'right') for part in ('shoulder', 'hip')
+]
 
 
 def make_video(path: Path, people: int, frames: int = 100) -> None:
@@ -141,11 +148,56 @@ def measure(people: int, seconds: float) -> list[Metric]:
     ]
 
 
+def crossing(seconds: float = 5.0, fps: float = 15.0) -> list[Metric]:
+    """Two who are dressed alike walk past each other; the nearer hides the other for a while."""
+    walk = load_motion(asset_path('motions') / 'humanoid3d_walk.txt')
+    avatar, engine = load_avatar('dressed'), select_engine('numba')
+    avatars = (avatar, avatar.twin())
+    camera = Camera.from_fov(960, 540, 45.0)
+    estimator = create_people_estimator('mediapipe', max_people=2, face=False, hands=False)
+    tracker = PeopleTracker(estimator, free_rest_landmarks(), max_people=2)
+    who: list[dict[str, int]] = []
+    for k in range(round(seconds * fps)):
+        t = k / fps
+        places = np.array([[-1.5 + 0.6 * t, 0.05, 3.2], [1.5 - 0.6 * t, 0.05, 4.2]])
+        parts = []
+        for n, (body, place, yaw) in enumerate(zip(avatars, places, (1.2, -1.2), strict=True)):
+            quats = walk.quats[(round(30 * t) + 7 * n) % len(walk)].copy()
+            quats[0] = [1, 0, 0, 0]
+            T = rigid(R_OPTICAL_SMPL @ matrix_from_rotvec([0, yaw, 0]), place)
+            parts.append(body.deform(replace(rest_pose(), rotations=quats, T_frame_root=T)))
+        drawn = engine.rasterize(
+            joined(parts), [camera], backgrounds=torch.tensor([[0.6, 0.6, 0.62]]), render_mode='RGB'
+        )
+        found = tracker.process(to_rgb8(drawn.colors[0]), camera, round(t * 1e9))
+        truth = camera.project(places)[:, 0]
+        who.append(
+            {
+                r.pose.person_id: int(
+                    np.abs(r.landmarks.body.pixels[_TRUNK, 0].mean() - truth).argmin()
+                )
+                for r in found
+                if r.landmarks.body is not None
+            }
+        )
+    tracker.close()
+    both = [image for image in who if len(image) == 2]
+    kept = sum(image == both[0] for image in both)
+    hidden_s = sum(len(image) < 2 for image in who[who.index(both[0]) :]) / fps
+    conditions = (
+        f'two rendered people dressed alike cross, one hidden for {hidden_s:.1f} s; '
+        f'images that show both: {len(both)}'
+    )
+    share = kept / len(both)
+    return [Metric('people.crossing.ids_kept', share, '', 'higher', conditions, COMMAND)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--seconds', type=float, default=25.0)
     args = parser.parse_args()
-    metrics = [metric for people in (1, 2, 4) for metric in measure(people, args.seconds)]
+    metrics = crossing()
+    metrics += [metric for people in (1, 2, 4) for metric in measure(people, args.seconds)]
     write_results('people', metrics)
 
 
