@@ -59,8 +59,9 @@ def run(args: argparse.Namespace) -> int:
     from avatar_ros.training.head.capture import load_head_captures
     from avatar_ros.training.head.config import preset
     from avatar_ros.training.head.prior_file import save_prior
-    from avatar_ros.training.head.prior_run import PriorRun
+    from avatar_ros.training.head.prior_run import PriorRun, own_device
 
+    own_device()
     engine = select_engine(args.engine)
     name = args.preset
     if name == 'auto':

@@ -89,6 +89,13 @@ def _order(count: int, seed: int, epoch: int) -> Array:
     return np.random.default_rng([seed, epoch]).permutation(count)
 
 
+def own_device() -> None:
+    """Under ``torchrun`` every process of a machine has a GPU of its own."""
+    rank = int(os.environ.get('LOCAL_RANK', '0'))
+    if torch.cuda.is_available() and rank < torch.cuda.device_count():
+        torch.cuda.set_device(rank)
+
+
 def join_processes(device: torch.device) -> tuple[int, int]:
     """Rank and number of the processes that ``torchrun`` started; (0, 1) without it."""
     world = int(os.environ.get('WORLD_SIZE', '1'))
