@@ -54,10 +54,12 @@ def test_an_engine_needs_a_thread() -> None:
 def numba_in_gsplats_clothes(
     means: Any, quats: Any, scales: Any, opacities: Any, colors: Any, viewmats: Any, Ks: Any,
     width: int, height: int, near_plane: float, far_plane: float, eps2d: float,
-    sh_degree: int | None, packed: bool, backgrounds: Any, render_mode: Any, rasterize_mode: Any,
+    sh_degree: int | None, packed: bool, channel_chunk: int, backgrounds: Any, render_mode: Any,
+    rasterize_mode: Any,
 ) -> tuple[torch.Tensor, torch.Tensor, dict[str, Any]]:  # fmt: skip
     """The arguments of ``gsplat.rasterization`` that the engine uses."""
     assert not packed
+    assert channel_chunk >= 34, 'HeadGAP splats its channels in one pass'
     cameras = [
         Camera(K.numpy(), width, height, T.numpy()) for K, T in zip(Ks, viewmats, strict=True)
     ]
