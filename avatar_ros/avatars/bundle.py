@@ -26,7 +26,6 @@ from safetensors.numpy import save as save_tensors
 from avatar_ros.avatars.bundle_files import (
     MANIFEST,
     MAX_FILE_BYTES,
-    MAX_MANIFEST_BYTES,
     NETWORK,
     SPLATS,
     TENSORS,
@@ -34,6 +33,7 @@ from avatar_ros.avatars.bundle_files import (
     BundleFiles,
     Fields,
     Tensors,
+    read_manifest,
     write_files,
 )
 from avatar_ros.avatars.head.bundle import KIND as HEAD_KIND
@@ -126,7 +126,7 @@ def load_any_bundle(path: str | Path) -> 'Bundle | HeadBundle':
     files = BundleFiles(Path(path))
     if is_lam(files):
         return read_lam(files)
-    fields = Fields(files.name(MANIFEST), _manifest(files))
+    fields = _manifest(files)
     if fields.one_of('kind', [KIND, HEAD_KIND]) == HEAD_KIND:
         return read_head_bundle(files, fields)
     return _read_bundle(files, fields)
@@ -256,26 +256,13 @@ def save_bundle(path: str | Path, bundle: Bundle) -> None:
     write_files(path, contents)
 
 
-def _manifest(files: BundleFiles) -> Mapping[str, Any]:
-    name = files.name(MANIFEST)
-    try:
-        manifest = json.loads(files.read(MANIFEST, MAX_MANIFEST_BYTES))
-    except BundleError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise BundleError(f'{name}: is not JSON ({error}). Copy the bundle again.') from error
-    if not isinstance(manifest, dict):
-        raise BundleError(f'{name}: holds a {type(manifest).__name__}; expected an object.')
-    fields = Fields(name, manifest)
+def _manifest(files: BundleFiles) -> Fields:
+    fields = read_manifest(files, MANIFEST, 'bundle')
     fields.one_of('format', [FORMAT], 'This is not an avatar bundle.')
-    version = manifest.get('version')
-    if version not in VERSIONS or isinstance(version, bool):
-        raise fields.error(
-            'version', ' or '.join(map(str, VERSIONS)), 'Update avatar_ros, or export again.'
-        )
+    fields.version(VERSIONS, 'Update avatar_ros, or export again.')
     fields.one_of('axes', [AXES])
     fields.one_of('units', ['metre'])
-    return manifest
+    return fields
 
 
 def _expression(tensors: Tensors, fields: Fields, splats: int) -> ExpressionBasis | None:

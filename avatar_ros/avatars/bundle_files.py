@@ -3,10 +3,11 @@
 
 """Reading the files of a bundle: everything is checked, bounded and never unpickled."""
 
+import json
 import stat
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,13 @@ class Fields:
             raise self.error(field, expected)
         return value
 
+    def version(self, allowed: Sequence[int], remedy: str) -> int:
+        """The field ``version``, one of those that are read."""
+        value = self._values.get('version')
+        if not isinstance(value, int) or isinstance(value, bool) or value not in allowed:
+            raise self.error('version', ' or '.join(map(str, allowed)), remedy)
+        return value
+
     def has(self, field: str) -> bool:
         return self._values.get(field) is not None
 
@@ -179,6 +187,23 @@ class Fields:
         ):
             raise self.error(field, f'1..{limit} different names')
         return tuple(value)
+
+
+def read_manifest(files: BundleFiles, file: str, what: str) -> Fields:
+    """The fields of a JSON manifest; errors call its owner `what`.
+
+    :raises BundleError: if it is missing or no JSON object.
+    """
+    name = files.name(file)
+    try:
+        manifest = json.loads(files.read(file, MAX_MANIFEST_BYTES))
+    except BundleError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f'{name}: is not JSON ({error}). Copy the {what} again.') from error
+    if not isinstance(manifest, dict):
+        raise BundleError(f'{name}: holds a {type(manifest).__name__}; expected an object.')
+    return Fields(name, manifest)
 
 
 _DTYPES = {

@@ -143,8 +143,7 @@ def preset(name: str = 'paper', seed: int = 0) -> HeadTrainConfig:
         personal=PersonalSchedule(
             inversion=40 if small else 150,
             finetune=40 if small else 400,
-            # A prior of two dozen people must give way further than one of 119; 1e-3 showed
-            # unseen faces 0.2 dB worse.
+            # A prior of two dozen people must give way further than one of 119.
             lr=5e-4,
             point_lr=2e-3,
             reference_views=4 if small else 16,

@@ -49,7 +49,6 @@ def judge_head(
 
     :param refined: after the screen-space network; otherwise as the Gaussians alone look.
     """
-    device = made.engine.device
     empty = torch.zeros(0)
 
     @torch.no_grad()
@@ -59,11 +58,8 @@ def judge_head(
         return drawn.image if refined else drawn.splatted, drawn.alpha[..., 0]
 
     size = made.config.image_size
-    scores = {
+    return {
         name: judge(draw, group, size, perceptual=perceptual)
         for name, group in shots.items()
         if group
     }
-    if device.type == 'cuda':
-        torch.cuda.synchronize()
-    return scores

@@ -16,11 +16,10 @@ import torch
 from safetensors.numpy import save as save_tensors
 
 from avatar_ros.avatars.bundle_files import (
-    MAX_MANIFEST_BYTES,
     BundleError,
     BundleFiles,
-    Fields,
     Tensors,
+    read_manifest,
     write_files,
 )
 from avatar_ros.body.flame import HeadModel
@@ -91,18 +90,9 @@ def load_prior(path: str | Path, head: HeadModel) -> Prior:
     """
     archive = BundleFiles(Path(path))
     name = archive.name(_MANIFEST)
-    try:
-        manifest = json.loads(archive.read(_MANIFEST, MAX_MANIFEST_BYTES))
-    except BundleError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise BundleError(f'{name}: is not JSON ({error}). Copy the prior again.') from error
-    if not isinstance(manifest, dict):
-        raise BundleError(f'{name}: holds a {type(manifest).__name__}; expected an object.')
-    fields = Fields(name, manifest)
+    fields = read_manifest(archive, _MANIFEST, 'prior')
     fields.one_of('format', [FORMAT], 'This is not a prior of heads.')
-    if manifest.get('version') != VERSION:
-        raise fields.error('version', str(VERSION), 'Update avatar_ros, or train the prior again.')
+    fields.version((VERSION,), 'Update avatar_ros, or train the prior again.')
     mine = fingerprint(head)
     if fields.text('head') != mine:
         raise BundleError(

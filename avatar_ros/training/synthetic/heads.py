@@ -10,11 +10,10 @@ from typing import Protocol
 
 import cv2
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from avatar_ros.body import ARKIT_52, FLAME, SMPLX
-from avatar_ros.body.flame import PARTS, Flame, HeadModel
+from avatar_ros.body.flame import HeadModel
 from avatar_ros.body.licensed import read_model_file
 from avatar_ros.body.model import free_body_path
 from avatar_ros.geometry import Camera, matrix_from_rotvec, rotvec_from_quat
@@ -210,27 +209,6 @@ def photograph(
             np.savez(folder / 'flame_param' / f'{timestep:05d}.npz', **arrays)  # type: ignore[arg-type]
     for split, name in SPLITS.items():
         write_split(folder / name, frames[split])
-
-
-def flame_error_mm(person: DressedHead, at: FlameParameters, head: HeadModel) -> float:
-    """Largest distance of the FLAME face from the person's own, in mm."""
-    flame = Flame(head.model)
-    with torch.no_grad():
-        v = flame(
-            *(torch.as_tensor(x, dtype=torch.float32) for x in (
-                person.shape, at.expression[None], at.rotvecs[None], at.translation[None],
-                person.offset,
-            ))
-        )[0].double().numpy()  # fmt: skip
-    rows = read_model_file(free_body_path('flame'))['body_vertex_index'].astype(int)
-    exact = person.posed(at)
-    from scipy.spatial import cKDTree
-
-    # What hair covers was cut out of the person, and so was what lies below the neck.
-    shown = np.isin(head.part, [PARTS.index(p) for p in ('forehead', 'nose', 'lip', 'other face')])
-    face = np.unique(head.model.faces[shown])
-    distance, _ = cKDTree(exact).query(v[face[face < len(rows)]])
-    return float(distance.max() * 1e3)
 
 
 def photograph_all(
