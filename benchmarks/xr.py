@@ -123,8 +123,6 @@ GLASS = {
 
 def glass(count: int) -> list[Metric]:
     """Glass to glass in headless Chromium, rivals in turn."""
-    if find_spec('aiortc') is None:
-        raise SystemExit("the rival aiortc is not installed: pip install -e '.[bench]'")
     found = rounds(GLASS, count)
     where = (
         f'30 Hz, headless Chromium, software GL, {count} rounds in turn, {load()}; rivals '
@@ -244,6 +242,8 @@ def main() -> None:
     parser.add_argument('--no-browser', action='store_true', help='what needs no Chromium')
     parser.add_argument('--short', action='store_true', help='a tenth of frames and messages')
     args = parser.parse_args()
+    if not args.no_browser and find_spec('aiortc') is None:
+        parser.error("the rival aiortc is not installed: pip install -e '.[bench]'")
     avatar, share = MovingAvatar(), 10 if args.short else 1
     metrics = [*coding(avatar), *depth_alone(avatar), *wire(10_000 // share, 100_000 // share)]
     metrics += clients()
