@@ -22,7 +22,9 @@ from avatar_ros.avatars.stage import Stage
 from avatar_ros.body import ARKIT_52, FLAME, BodyPose, FaceExpression
 from avatar_ros.geometry import Camera, look_at
 from avatar_ros.render import Engine, select_engine, to_rgb8
+from avatar_ros.tracking.face import arkit_vector
 from avatar_ros.tracking.faces_in_photo import FaceInPhoto, PhotoError, PhotoReader
+from avatar_ros.tracking.lips import fit_lips
 from avatar_ros.types import FloatArray, Image
 from benchmarks.metrics import Metric, load, write_results
 from benchmarks.telepresence import live, median
@@ -79,6 +81,12 @@ class Stand:
         return to_rgb8(drawn.colors[0, ..., :3])
 
 
+def tracked(face: FaceInPhoto) -> dict[str, float]:
+    """Weights as the tracker gives them, but for its filters."""
+    weights = fit_lips(arkit_vector(face.weights), face.pixels, face.R_camera_head)
+    return dict(zip(ARKIT_52, weights, strict=True))
+
+
 def of_video(stand: Stand, reader: PhotoReader) -> list[Metric]:
     """Correlations over the fetched face video."""
     capture = cv2.VideoCapture(str(asset_path('face.mp4')))
@@ -91,7 +99,7 @@ def of_video(stand: Stand, reader: PhotoReader) -> list[Metric]:
         frames += 1
         try:
             seen = reader.read(np.ascontiguousarray(bgr[..., ::-1]), f'frame {frames}')
-            again = reader.read(stand.picture(seen.weights), f'avatar {frames}')
+            again = reader.read(stand.picture(tracked(seen)), f'avatar {frames}')
         except PhotoError:
             missed += 1
             continue

@@ -31,6 +31,7 @@ from avatar_ros.training.head.evaluate import held_out, judge_head
 from avatar_ros.training.head.personal import Personalisation, Stages, chosen
 from avatar_ros.training.head.prior_file import Prior, load_prior, save_prior
 from avatar_ros.training.head.prior_run import PriorRun
+from benchmarks.face_identity import FaceEmbedding, identity_scores, portrait
 from benchmarks.metrics import RESULTS, Metric, load
 
 #: Variant -> what is left out of the networks.
@@ -164,6 +165,7 @@ def main() -> None:
     parser.add_argument('--work', type=Path, default=Path('out/heads'), help='priors are kept here')
     parser.add_argument('--out', type=Path, default=RESULTS / 'heads.json')
     parser.add_argument('--engine', default='auto')
+    parser.add_argument('--identity', action='store_true', help='is the person known again? (dlib)')
     parser.add_argument('--progress', action='store_true')
     args = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
@@ -187,15 +189,20 @@ def main() -> None:
         f'iterations of {config.prior.batch} pictures, {seconds:.0f} s) never saw, 3 photographs '
         f'of one face; {config.image_size} px; seed {args.seed}; {load()}'
     )
+    embed = FaceEmbedding() if args.identity else None
+    portraits = [portrait(embed, c, config.image_size, INSTANT) for c in captures] if embed else []
     sheets = []
     for name, stages in strategies.items():
         rows: list[Metric] = []
-        found, times, plain = [], [], []
+        found, times, plain, known_again = [], [], [], []
         for capture in new:
             made, took = personalised(prior, capture, engine, stages, args.progress)
             groups = held_out(capture, PHOTOGRAPHS, INSTANT)
             found.append(judge_head(made, groups))
             times.append(took)
+            if embed is not None:
+                own = captures.index(capture)
+                known_again.append(identity_scores(embed, made, capture, portraits, own))
             if name == 'full':
                 sheets += found[-1]['all'].sheet[:2]
                 if config.network.cnn:
@@ -205,6 +212,11 @@ def main() -> None:
         last = rows[-1]
         key = f'head.{args.preset}.{case}.personalisation_s'
         rows.append(replace(last, key=key, value=float(np.median(times)), unit='s', better='lower'))
+        for what in known_again[0] if known_again else ():
+            key = f'head.{args.preset}.{case}.identity.{what}'
+            value = float(np.mean([scores[what] for scores in known_again]))
+            told = f'dlib embedding, {len(portraits)} people to tell apart; {last.conditions}'
+            rows.append(replace(last, key=key, value=value, unit='1', conditions=told))
         if plain:
             rows += rows_of(args, f'{case}_without_cnn_at_play', plain, about)
         write(args.out, rows)

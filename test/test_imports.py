@@ -3,6 +3,8 @@
 """Who may import whom. See CONTRIBUTING.md."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,3 +63,9 @@ def test_every_file_names_its_licence():
     paths = [p for f in folders for p in (root / f).rglob('*.py') if 'msg' not in p.parts]
     for path in [*paths, root / 'setup.py']:
         assert 'SPDX-License-Identifier: Apache-2.0' in path.read_text()[:200], path
+
+
+def test_trackers_start_without_torch():
+    """It takes a second and 200 MB, and a tracker has no use for it."""
+    code = 'import sys, avatar_ros.tracking.tracker; sys.exit("torch" in sys.modules)'
+    assert subprocess.run([sys.executable, '-c', code]).returncode == 0

@@ -13,7 +13,6 @@ from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from avatar_ros.body.licensed import BodyModelError, read_model_file
 from avatar_ros.body.skeletons import FLAME, SMPL, SMPLX, Skeleton
@@ -88,6 +87,8 @@ class BodyModel:
         translation: FloatArray | None = None,
     ) -> tuple[FloatArray, FloatArray]:
         """Posed vertices (V, 3) and joints (J, 3) by ``smplx``, of rotation vectors (J, 3)."""
+        # A second to import, and trackers only read the numbers.
+        import torch
         from smplx.lbs import lbs
 
         rotvecs = np.asarray(rotvecs, dtype=float)

@@ -17,6 +17,7 @@ from avatar_ros.tracking.face import arkit_vector, eye_quats, jaw_quat
 from avatar_ros.tracking.hand_ik import HandIK
 from avatar_ros.tracking.holding import HoldConfig, RotationHolder
 from avatar_ros.tracking.landmarks import BodyLandmarks, Estimator, FaceLandmarks, Landmarks
+from avatar_ros.tracking.lips import fit_lips
 from avatar_ros.tracking.one_euro import OneEuroConfig, OneEuroFilter
 from avatar_ros.tracking.rest_landmarks import RestLandmarks
 from avatar_ros.tracking.root import solve_translation
@@ -219,7 +220,8 @@ class PersonTracker:
         if face is not None:
             self._face_unseen_s = 0.0
             confidence = 1.0
-            self._weights = self._smooth('face', arkit_vector(face.weights), dt_s)
+            weights = fit_lips(arkit_vector(face.weights), face.pixels, face.R_camera_head)
+            self._weights = self._smooth('face', weights, dt_s)
             columns = self._smooth('head', face.R_camera_head.T, dt_s)  # three unit vectors
             u, _, vt = np.linalg.svd(columns.T)
             self._R_head = np.ascontiguousarray(u @ vt)
