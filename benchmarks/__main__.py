@@ -28,6 +28,7 @@ NAMES = (
     'xr_start',
     'xr_soak',
     'head_live',
+    'head_actions',
     'gpu',
 )
 

@@ -24,6 +24,8 @@ _JAW_STEP_RAD = 0.05
 #: Square metres a vertex that a coefficient of 1 costs: keeps unseen directions at rest.
 _RIDGE = (2e-5) ** 2
 _ICP_ROUNDS = 30
+#: The heads lie over each other when a round moves no vertex further.
+_ICP_DONE_M = 1e-5
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,9 @@ def _carried_over(model: BodyModel) -> FloatArray:
         placed = scale * source @ R.T + t
         distance, nearest = cKDTree(model.template).query(placed)
         close = distance < np.quantile(distance, 0.8)
-        scale, R, t = _similarity(source[close], model.template[nearest[close]])
+        before, (scale, R, t) = placed, _similarity(source[close], model.template[nearest[close]])
+        if np.abs(scale * source @ R.T + t - before).max() < _ICP_DONE_M:
+            break
     placed = scale * source @ R.T + t
     distance, nearest = cKDTree(placed).query(model.template, k=3)
     weights = 1 / (distance + 1e-6)

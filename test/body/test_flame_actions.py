@@ -10,22 +10,8 @@ import pytest
 
 from avatar_ros.body import ARKIT_52
 from avatar_ros.body.flame_actions import actions_of
-from avatar_ros.body.model import BodyModel, free_body
-
-
-def nameless(components: int, moved: bool = False) -> BodyModel:
-    """The free head with its actions mixed into principal components, as FLAME has them."""
-    free = free_body('flame')
-    dirs = free.expression_dirs.reshape(-1, free.expression_dirs.shape[2])
-    U, sizes, _ = np.linalg.svd(dirs, full_matrices=False)
-    mixed = (U * sizes)[:, :components].reshape(*free.template.shape, components)
-    mixed /= np.sqrt(free.expression_dirs.shape[2])
-    model = replace(free, expression_dirs=mixed, expression_names=())
-    if not moved:
-        return model
-    return replace(
-        model, template=1.1 * free.template + [0.02, -0.1, 0.03], expression_dirs=1.1 * mixed
-    )
+from avatar_ros.body.model import free_body
+from benchmarks.head_actions import nameless
 
 
 @pytest.mark.parametrize('moved', [False, True])
