@@ -23,7 +23,7 @@ import torch
 from avatar_ros.body.flame import free_head
 from avatar_ros.machine import machine
 from avatar_ros.render import Engine, select_engine
-from avatar_ros.training.evaluate import Score, sheet_of
+from avatar_ros.training.evaluate import Score
 from avatar_ros.training.head.cameras import PHOTOGRAPHS
 from avatar_ros.training.head.capture import HeadCapture, load_head_captures
 from avatar_ros.training.head.config import HeadTrainConfig, preset
@@ -32,6 +32,7 @@ from avatar_ros.training.head.personal import Personalisation, Stages, chosen
 from avatar_ros.training.head.prior_file import Prior, load_prior, save_prior
 from avatar_ros.training.head.prior_run import PriorRun
 from benchmarks.face_identity import FaceEmbedding, identity_scores, portrait
+from benchmarks.head_sheet import contact_sheet
 from benchmarks.metrics import RESULTS, Metric, load
 
 #: Variant -> what is left out of the networks.
@@ -204,7 +205,7 @@ def main() -> None:
                 own = captures.index(capture)
                 known_again.append(identity_scores(embed, made, capture, portraits, own))
             if name == 'full':
-                sheets += found[-1]['all'].sheet[:2]
+                sheets.append(contact_sheet(made, capture))
                 if config.network.cnn:
                     plain.append(judge_head(made, groups, refined=False))
         case = name if args.variant == 'full' else args.variant
@@ -222,7 +223,8 @@ def main() -> None:
         write(args.out, rows)
     if not sheets:
         return
-    cv2.imwrite(str(args.work / f'{args.preset}_{args.variant}.jpg'), sheet_of(sheets)[..., ::-1])
+    path = args.work / f'{args.preset}_{args.variant}.webp'
+    cv2.imwrite(str(path), np.vstack(sheets)[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, 80])
 
 
 def write(path: Path, rows: Sequence[Metric]) -> None:
