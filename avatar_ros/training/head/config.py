@@ -50,6 +50,8 @@ class PersonalSchedule:
     finetune: int = 500
     lr: float = 1e-5
     point_lr: float = 1e-3
+    cosine: bool = False
+    """Fine-tuning's rates fall to zero along half a cosine; the paper names constant ones."""
     reference_views: int = 16
     reference: float = 0.01
     """Weight of the neutral reference views."""
@@ -120,7 +122,7 @@ def preset(name: str = 'paper', seed: int = 0) -> HeadTrainConfig:
             image_size=384,
             network=replace(config.network, grid=224, width=96, cnn_width=64),
             prior=replace(config.prior, iterations=6_000, batch=4, flame_lr=0.0),
-            personal=replace(config.personal, lr=5e-4),
+            personal=replace(config.personal, lr=5e-4, cosine=True),
         )
     small = name == 'preview'
     network = HeadNetworkConfig(
@@ -146,6 +148,8 @@ def preset(name: str = 'paper', seed: int = 0) -> HeadTrainConfig:
             # A prior of two dozen people must give way further than one of 119.
             lr=5e-4,
             point_lr=2e-3,
+            # One photograph a step is noise that must die away: worth a decibel.
+            cosine=True,
             reference_views=4 if small else 16,
         ),
     )

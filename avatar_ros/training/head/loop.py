@@ -5,6 +5,7 @@
 
 import json
 import logging
+import math
 import os
 import time
 from collections import deque
@@ -87,6 +88,11 @@ class Folder:
                 'on. Make room on the disk.',
                 error,
             )
+
+
+def cosine(total: int) -> Callable[[int], float]:
+    """Factor of a learning rate that falls to zero over so many steps (for `LambdaLR`)."""
+    return lambda step: 0.5 * (1 + math.cos(math.pi * min(step / total, 1.0)))
 
 
 def run_steps(

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
 
 from avatar_ros.avatars.head.binding import Binding, bind
 from avatar_ros.avatars.head.gapnet import GapNet
@@ -28,7 +29,7 @@ from avatar_ros.training.evaluate import sheet_of
 from avatar_ros.training.head.cameras import nersemble_rig
 from avatar_ros.training.head.capture import FlameParameters, HeadCapture
 from avatar_ros.training.head.config import HeadTrainConfig
-from avatar_ros.training.head.loop import Folder, run_steps
+from avatar_ros.training.head.loop import Folder, cosine, run_steps
 from avatar_ros.training.head.losses import reconstruction
 from avatar_ros.training.head.prior import picture_loss
 from avatar_ros.training.head.prior_file import Prior
@@ -100,6 +101,7 @@ class Personalisation:
         perceptual = load_perceptual() if self.config.loss.perceptual else None
         self.perceptual = None if perceptual is None else perceptual.to(device)
         self.stage, self.step = 'inversion', 0
+        self._scheduler: LambdaLR | None = None
         self._references: list[tuple[Camera, Tensor]] = []
         self._neutral = self._neutral_frames()
 
@@ -151,6 +153,8 @@ class Personalisation:
             )
             self._take_up_optimizer()
             total = schedule.finetune + (schedule.inversion if everything else 0)
+            if schedule.cosine:
+                self._scheduler = LambdaLR(self.optimizer, cosine(total), self.step - 1)
             losses['finetune'] = run_steps(
                 'fine-tuning', self._tune, self.step, total, folder, self.state, self.preview,
                 progress,
@@ -193,6 +197,8 @@ class Personalisation:
         if freeze:
             self._drop_gradients()
         self.optimizer.step()
+        if self._scheduler is not None:
+            self._scheduler.step()
         self.step = at + 1
 
     def _drop_gradients(self) -> None:

@@ -4,7 +4,6 @@
 """Prior learning as a run: one process, or many under ``torchrun``."""
 
 import logging
-import math
 import os
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim.lr_scheduler import LambdaLR
 
 from avatar_ros.avatars.head.binding import bind
 from avatar_ros.body.flame import HeadModel
@@ -27,7 +27,7 @@ from avatar_ros.training.capture import CaptureError
 from avatar_ros.training.evaluate import sheet_of
 from avatar_ros.training.head.capture import HeadCapture
 from avatar_ros.training.head.config import HeadTrainConfig
-from avatar_ros.training.head.loop import Folder, run_steps
+from avatar_ros.training.head.loop import Folder, cosine, run_steps
 from avatar_ros.training.head.prior import HeadPrior
 from avatar_ros.training.head.prior_file import Prior, fingerprint
 from avatar_ros.training.head.scene import Person, View, read_view
@@ -137,10 +137,7 @@ class PriorRun:
         about = {'identities': [c.name for c in captures], 'head': fingerprint(head)}
         self.folder = Folder(folder, {**about, **config.to_json()})
         self.optimizer = torch.optim.Adam(self.prior.groups())  # type: ignore[arg-type]
-        total = config.prior.iterations
-        self.scheduler = torch.optim.lr_scheduler.LambdaLR(
-            self.optimizer, lambda k: 0.5 * (1 + math.cos(math.pi * min(k / total, 1.0)))
-        )
+        self.scheduler = LambdaLR(self.optimizer, cosine(config.prior.iterations))
         self.iteration = 0
         self._module: nn.Module = self.prior
         if self.world > 1:
