@@ -7,7 +7,7 @@ The embedding is dlib's ResNet (128 numbers, CC0 weights), not HeadGAP's, which 
 ``pip install dlib-bin`` and ``pip install --no-deps face_recognition_models`` (100 MB) provide it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -71,23 +71,25 @@ def frontal_views(capture: HeadCapture, split: str, size: int, instant: str = ''
     ]
 
 
-def portrait(embed: FaceEmbedding, capture: HeadCapture, size: int, instant: str) -> FloatArray:
+def portrait(
+    embed: FaceEmbedding, capture: HeadCapture, size: int, instant: str
+) -> FloatArray | None:
     """Unit vector (128,) that a person is known by: the mean over the frontal photographs.
 
-    :raises ValueError: if no face is found in any.
+    None if no face is found in any, as where hair hangs over both eyes.
     """
     found = [embed(view.rgb) for view in frontal_views(capture, 'train', size, instant)]
     seen = [vector for vector in found if vector is not None]
     if not seen:
-        raise ValueError(f'{capture.name}: no face is found in its own photographs.')
+        return None
     mean = np.mean(seen, axis=0)
     return np.asarray(mean / np.linalg.norm(mean))
 
 
 def identity_scores(
     embed: FaceEmbedding, made: Personalisation, capture: HeadCapture,
-    portraits: Sequence[FloatArray], own: int,
-) -> dict[str, float]:  # fmt: skip
+    portraits: Mapping[str, FloatArray],
+) -> dict[str, float] | None:  # fmt: skip
     """How well somebody is known again with faces and from views that no photograph shows.
 
     ``cosine``: avatar against the true picture, mean. ``cosine_others``: avatar against the
@@ -95,9 +97,13 @@ def identity_scores(
     pictures to which, of all portraits, the person's own is nearest. ``found``: share of the
     avatar's pictures in which the face is found.
 
-    :param portraits: of all people; `own` is this person's place among them.
+    None if the face is found in no true picture, or in none of the avatar's.
+
+    :param portraits: of all people, by the names of their captures.
     """
-    everybody = np.array(portraits)
+    if capture.name not in portraits:
+        return None
+    everybody, own = np.array(list(portraits.values())), list(portraits).index(capture.name)
     others = np.delete(everybody, own, axis=0)
     cosines, foreign, mine, true, shown = [], [], [], [], 0
     for view in frontal_views(capture, 'novel_expression', made.config.image_size):
@@ -114,7 +120,7 @@ def identity_scores(
         foreign.append((others @ avatar).mean())
         mine.append(np.argmax(everybody @ avatar) == own)
     if not cosines:
-        raise ValueError(f'{capture.name}: no face is found in any picture of its avatar.')
+        return None
     return {
         'cosine': float(np.mean(cosines)),
         'cosine_others': float(np.mean(foreign)),

@@ -31,6 +31,7 @@ from avatar_ros.training.head.evaluate import held_out, judge_head
 from avatar_ros.training.head.personal import Personalisation, Stages, chosen
 from avatar_ros.training.head.prior_file import Prior, load_prior, save_prior
 from avatar_ros.training.head.prior_run import PriorRun
+from avatar_ros.types import FloatArray
 from benchmarks.face_identity import FaceEmbedding, identity_scores, portrait
 from benchmarks.head_sheet import contact_sheet
 from benchmarks.metrics import RESULTS, Metric, load
@@ -74,7 +75,9 @@ def made_prior(
     head = free_head()
     path = args.work / f'prior_{args.preset}_{args.variant}_{args.seed}.zip'
     if path.exists():
+        # How photographs are used is the preset's business, not the prior's.
         prior = load_prior(path, head)
+        prior = replace(prior, config=replace(prior.config, personal=config.personal))
         return prior, float(prior.about.get('seconds', 0.0))
     folder = args.work / path.stem
     if args.seconds and not folder.exists():
@@ -191,7 +194,12 @@ def main() -> None:
         f'of one face; {config.image_size} px; seed {args.seed}; {load()}'
     )
     embed = FaceEmbedding() if args.identity else None
-    portraits = [portrait(embed, c, config.image_size, INSTANT) for c in captures] if embed else []
+    portraits: dict[str, FloatArray] = {}
+    for capture in captures if embed is not None else ():
+        assert embed is not None
+        known_by = portrait(embed, capture, config.image_size, INSTANT)
+        if known_by is not None:
+            portraits[capture.name] = known_by
     sheets = []
     for name, stages in strategies.items():
         rows: list[Metric] = []
@@ -202,8 +210,9 @@ def main() -> None:
             found.append(judge_head(made, groups))
             times.append(took)
             if embed is not None:
-                own = captures.index(capture)
-                known_again.append(identity_scores(embed, made, capture, portraits, own))
+                scores = identity_scores(embed, made, capture, portraits)
+                if scores is not None:
+                    known_again.append(scores)
             if name == 'full':
                 sheets.append(contact_sheet(made, capture))
                 if config.network.cnn:
@@ -216,7 +225,10 @@ def main() -> None:
         for what in known_again[0] if known_again else ():
             key = f'head.{args.preset}.{case}.identity.{what}'
             value = float(np.mean([scores[what] for scores in known_again]))
-            told = f'dlib embedding, {len(portraits)} people to tell apart; {last.conditions}'
+            told = (
+                f'dlib embedding, {len(portraits)} people to tell apart, faces of '
+                f'{len(known_again)} found; {last.conditions}'
+            )
             rows.append(replace(last, key=key, value=value, unit='1', conditions=told))
         if plain:
             rows += rows_of(args, f'{case}_without_cnn_at_play', plain, about)

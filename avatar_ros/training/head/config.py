@@ -122,7 +122,7 @@ def preset(name: str = 'paper', seed: int = 0) -> HeadTrainConfig:
             image_size=384,
             network=replace(config.network, grid=224, width=96, cnn_width=64),
             prior=replace(config.prior, iterations=6_000, batch=4, flame_lr=0.0),
-            personal=replace(config.personal, lr=5e-4, cosine=True),
+            personal=replace(config.personal, lr=5e-4),
         )
     small = name == 'preview'
     network = HeadNetworkConfig(
@@ -145,9 +145,8 @@ def preset(name: str = 'paper', seed: int = 0) -> HeadTrainConfig:
         personal=PersonalSchedule(
             inversion=40 if small else 150,
             finetune=40 if small else 400,
-            # A prior of two dozen people must give way further than one of 119.
-            lr=5e-4,
-            point_lr=2e-3,
+            # A prior of dozens of people must give way further than one of 119.
+            lr=2.5e-4,
             # One photograph a step is noise that must die away: worth a decibel.
             cosine=True,
             reference_views=4 if small else 16,
