@@ -27,7 +27,7 @@ class Layers:
     colors: Array
     """(H, W, 4) float32: RGB on black (premultiplied with alpha), depth in metres."""
     alphas: Array
-    """(H, W) float32 coverage."""
+    """(H, W) float32 coverage; colours are black where it is 0."""
 
 
 def packed_size(width: int, height: int, views: int) -> tuple[int, int]:
@@ -43,8 +43,8 @@ def _unit(value):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath={'contract', 'reassoc', 'nsz'})
-def _luma_row(pixels, y, blue, red):  # type: ignore[no-untyped-def]
-    """One row of luma from RGBD pixels (4 w,); blue - luma and red - luma are added up."""
+def _luma(pixels, y, blue, red):  # type: ignore[no-untyped-def]
+    """A row of luma from RGBD pixels (4 n,); blue - luma and red - luma are added up."""
     for k in range(y.size):
         r, g, b = _unit(pixels[4 * k]), _unit(pixels[4 * k + 1]), _unit(pixels[4 * k + 2])
         luma = F(0.2126) * r + F(0.7152) * g + F(0.0722) * b
@@ -54,26 +54,13 @@ def _luma_row(pixels, y, blue, red):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _colors_to_i420(colors, y, u, v, left, blue, red):  # type: ignore[no-untyped-def]
-    """`blue` and `red` are scratch rows (w,)."""
-    height, width, _ = colors.shape
-    half = left >> 1
-    for row in range(0, height, 2):
-        blue[:] = 0
-        red[:] = 0
-        for k in range(row, row + 2):
-            _luma_row(colors[k].reshape(-1), y[k, left : left + width], blue, red)
-        # A quarter of the sum of four; 224 / 1.8556 and 224 / 1.5748 as in BT.709.
-        for k in range(width >> 1):
-            u[row >> 1, half + k] = np.uint8(
-                np.int32(F(128.5) + F(0.25 * 224 / 1.8556) * (blue[2 * k] + blue[2 * k + 1]))
-            )
-            v[row >> 1, half + k] = np.uint8(
-                np.int32(F(128.5) + F(0.25 * 224 / 1.5748) * (red[2 * k] + red[2 * k + 1]))
-            )
+def _chroma(difference, scale, out):  # type: ignore[no-untyped-def]
+    """A row of chroma from the sums of two rows' differences (2 n,)."""
+    for k in range(out.size):
+        out[k] = np.uint8(np.int32(F(128.5) + scale * (difference[2 * k] + difference[2 * k + 1])))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model='numpy')
 def _halve(colors, alphas, alpha, inverse):  # type: ignore[no-untyped-def]
     """Mean coverage (h, w), and mean 1/depth where something solid is, else 0."""
     for row in range(alpha.shape[0]):
@@ -89,6 +76,48 @@ def _halve(colors, alphas, alpha, inverse):  # type: ignore[no-untyped-def]
                         sum_inverse += a / z
             alpha[row, column] = total * F(0.25)
             inverse[row, column] = sum_inverse / weight if weight > F(0) else F(0)
+
+
+@njit(cache=True, nogil=True)
+def _span(above, below):  # type: ignore[no-untyped-def]
+    """First and one past the last column of two rows of alpha (w,) that hold something; even."""
+    # Two pixels at a time, as the bits that they are: most of a picture is searched here.
+    above, below = above.view(np.uint64), below.view(np.uint64)
+    begin, end = 0, above.size
+    while begin < end and not above[begin] | below[begin]:
+        begin += 1
+    while begin < end and not above[end - 1] | below[end - 1]:
+        end -= 1
+    return 2 * begin, 2 * end
+
+
+@njit(cache=True, nogil=True)
+def _to_i420(colors, alphas, y, u, v, alpha, inverse, blue, red):  # type: ignore[no-untyped-def]
+    """One view's colours as I420, and its `_halve`, from one reading of the renderer's buffers.
+
+    Beside the avatar colours are not read: they are most of the bytes, and black.
+    `blue` and `red` are scratch rows (w,).
+    """
+    for row in range(0, alphas.shape[0], 2):
+        pair, half = slice(row, row + 2), slice(row >> 1, (row >> 1) + 1)
+        y[pair] = 16
+        u[half] = v[half] = 128
+        alpha[half] = inverse[half] = F(0)
+        begin, end = _span(alphas[row], alphas[row + 1])
+        if begin >= end:
+            continue
+        blue[begin:end] = red[begin:end] = F(0)
+        for k in range(row, row + 2):
+            pixels = colors[k, begin:end].reshape(-1)
+            _luma(pixels, y[k, begin:end], blue[begin:end], red[begin:end])
+        left, right = begin >> 1, end >> 1
+        # A quarter of the sum of four; 224 / 1.8556 and 224 / 1.5748 as in BT.709.
+        _chroma(blue[begin:end], F(0.25 * 224 / 1.8556), u[row >> 1, left:right])
+        _chroma(red[begin:end], F(0.25 * 224 / 1.5748), v[row >> 1, left:right])
+        _halve(
+            colors[pair, begin:end], alphas[pair, begin:end],
+            alpha[half, left:right], inverse[half, left:right],
+        )  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
@@ -152,8 +181,13 @@ class Packer:
         """Write Y (1.5 h, n w), U and V of half that size; their rows may be padded."""
         y, u, v = planes
         for k, layer in enumerate(layers):
-            _colors_to_i420(layer.colors, y, u, v, k * self.width, *self._rows)
-            self._extras(k, layer, near, far, F(16), F(219), y)
+            colors, alphas = map(np.ascontiguousarray, (layer.colors, layer.alphas))
+            own, half = (slice(k * w, (k + 1) * w) for w in (self.width, self.width // 2))
+            _to_i420(
+                colors, alphas, y[:, own], u[:, half], v[:, half],
+                self._alpha, self._inverse, *self._rows,
+            )  # fmt: skip
+            self._extras(k, near, far, F(16), F(219), y)
         u[self.height // 2 :] = 128
         v[self.height // 2 :] = 128
 
@@ -166,14 +200,13 @@ class Packer:
             left = k * self.width
             rgb = np.clip(np.nan_to_num(layer.colors[..., 2::-1]), 0, 1)
             out[: self.height, left : left + self.width] = rgb * 255 + 0.5
-            self._extras(k, layer, near, far, F(0), F(255), grey)
+            _halve(layer.colors, layer.alphas, self._alpha, self._inverse)
+            self._extras(k, near, far, F(0), F(255), grey)
         out[self.height :] = grey[self.height :, :, None]
         return out
 
-    def _extras(
-        self, k: int, layer: Layers, near: float, far: float, offset: F, span: F, out: Array
-    ) -> None:
-        _halve(layer.colors, layer.alphas, self._alpha, self._inverse)
+    def _extras(self, k: int, near: float, far: float, offset: F, span: F, out: Array) -> None:
+        """Alpha and depth of view k as they were halved last."""
         _spread_depth(self._inverse)
         left, half = k * self.width, self.width // 2
         below = out[self.height : self.height + self.height // 2]
@@ -186,13 +219,20 @@ class Packer:
 
 def depth_range(layers: Sequence[Layers]) -> tuple[float, float]:
     """Nearest and farthest depth of what is solid in any view, a little wider; 1, 2 if nothing."""
-    low, high = np.inf, 0.0
-    for layer in layers:
-        # Every fourth pixel of every fourth row: a range, not a bound.
-        solid = layer.alphas[::4, ::4] > _SOLID
-        depth = layer.colors[::4, ::4, 3][solid]
-        if depth.size:
-            low, high = min(low, float(depth.min())), max(high, float(depth.max()))
+    ranges = [_depths(layer.colors, layer.alphas) for layer in layers]
+    low, high = min(near for near, _ in ranges), max(far for _, far in ranges)
     if not low < np.inf:
         return 1.0, 2.0
     return max(low * 0.98, 0.01), max(high * 1.02, low + 0.02)
+
+
+@njit(cache=True, nogil=True)
+def _depths(colors, alphas):  # type: ignore[no-untyped-def]
+    low, high = np.inf, 0.0
+    # Every fourth pixel of every fourth row: a range, not a bound.
+    for row in range(0, alphas.shape[0], 4):
+        for column in range(0, alphas.shape[1], 4):
+            if alphas[row, column] > _SOLID:
+                low = min(low, colors[row, column, 3])
+                high = max(high, colors[row, column, 3])
+    return low, high

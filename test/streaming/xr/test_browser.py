@@ -5,6 +5,7 @@
 import shutil
 import threading
 import time
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from benchmarks.headset import headset_script as headset_script_of_npm
 from benchmarks.xr_pose_lane import canvas
 
 playwright = pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
+PAGE = files('avatar_ros.streaming') / 'page' / 'xr'
 CHROMIUM = shutil.which('chromium') or shutil.which('google-chrome')
 pytestmark = [
     pytest.mark.slow,
@@ -135,6 +137,23 @@ def test_browser_without_webcodecs_gets_jpeg_and_is_told(page, stage):
     assert ask(page, 'lane') == 'jpeg'
     assert share(canvas(page), LEFT_COLOR) > 0.05
     assert 'JPEG' in page.inner_text('body')
+
+
+def test_picture_that_the_browser_converts_is_the_one_of_planes(browser, stage):
+    """Hardware decoders' frames take the browser's way to RGB; software decoders' are planes."""
+    worker = (PAGE / 'decode_worker.js').read_text()
+    seen = {}
+    for form, script in (('planes', worker), ('rgb', worker.replace("'I420'", "'none'"))):
+        with browser.new_page(viewport={'width': 600, 'height': 400}) as page:
+            kind = 'text/javascript'
+            page.route('**/decode_worker.js', lambda r: r.fulfill(body=script, content_type=kind))  # noqa: B023
+            page.goto(stage.server.url())
+            wait_shown(page, 5)
+            seen[form] = canvas(page).astype(int)
+    assert worker != script
+    assert share(seen['rgb'], LEFT_COLOR) > 0.05
+    # Browsers convert with integers; outlines differ by how they filter chroma.
+    assert np.percentile(np.abs(seen['rgb'] - seen['planes']), 99) <= 4
 
 
 @pytest.mark.parametrize('mode', ['vr', 'ar'])

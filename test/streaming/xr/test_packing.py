@@ -103,10 +103,54 @@ def test_wild_colours_do_not_wrap_round():
     colors = np.full((8, 8, 4), np.nan, np.float32)
     colors[:4, :, :3], colors[4:, :4, :3] = 1e9, -1e9
     planes = np.zeros((12, 8), np.uint8), np.zeros((6, 4), np.uint8), np.zeros((6, 4), np.uint8)
-    Packer(8, 8, 1).i420([Layers(colors, np.zeros((8, 8), np.float32))], 1.0, 2.0, planes)
+    Packer(8, 8, 1).i420([Layers(colors, np.ones((8, 8), np.float32))], 1.0, 2.0, planes)
     assert (planes[0][:4] == 235).all()
     assert (planes[0][4:8] == 16).all()
-    assert (planes[0][8:, :4] == 16).all()
+    assert (planes[0][8:, :4] == 235).all()
+
+
+def slow_i420(layer):
+    """Luma, chroma at half size, and alpha, of one view, by the words of BT.709."""
+    rgb = np.clip(layer.colors[..., :3].astype(float), 0, 1)
+    y = rgb @ [0.2126, 0.7152, 0.0722]
+    height, width = y.shape
+
+    def halved(plane):
+        return plane.reshape(height // 2, 2, width // 2, 2).mean((1, 3))
+
+    cb, cr = halved(rgb[..., 2] - y) / 1.8556, halved(rgb[..., 0] - y) / 1.5748
+    return (
+        16 + 219 * y,
+        128 + 224 * cb,
+        128 + 224 * cr,
+        16 + 219 * halved(layer.alphas.astype(float)),
+    )
+
+
+def test_the_pass_over_the_buffers_is_the_slow_conversion():
+    """Also where rows are empty, touch the rim, have gaps or end at odd columns."""
+    rng = np.random.default_rng(0)
+    height, width = 24, 20
+    alpha = rng.random((height, width), np.float32)
+    alpha[:4] = alpha[:, 13:16] = 0
+    for row in range(4, 20):
+        alpha[row, : row % 7] = alpha[row, width - row % 5 :] = 0
+    colors = np.empty((height, width, 4), np.float32)
+    colors[..., :3] = alpha[..., None] * rng.random((height, width, 3))
+    colors[..., 3] = 1.5
+    planes = (
+        np.zeros((36, 40), np.uint8),
+        np.zeros((18, 20), np.uint8),
+        np.zeros((18, 20), np.uint8),
+    )
+    empty = Layers(np.zeros_like(colors), np.zeros_like(alpha))
+    Packer(width, height, 2).i420([empty, Layers(colors, alpha)], 1.0, 2.0, planes)
+    slow = slow_i420(Layers(colors, alpha))
+    fast = planes[0][:height, 20:], planes[1][:12, 10:], planes[2][:12, 10:], planes[0][24:, 20:30]
+    for a, b in zip(fast, slow, strict=True):
+        assert np.abs(a - b).max() < 0.51
+    assert (planes[0][:height, :20] == 16).all()
+    assert (planes[1] == 128)[:, :10].all()
 
 
 def test_depth_goes_on_beyond_the_outline():

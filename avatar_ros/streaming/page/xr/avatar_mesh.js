@@ -1,22 +1,20 @@
 // Copyright 2026 Avatar ROS developers
 // SPDX-License-Identifier: Apache-2.0
 import { makeProgram, rendersInSoftware } from './gl.js';
+import { cellSide, countCovered, occupiedCells, strips } from './grid.js';
 import { fromPose, product } from './matrices.js';
+import { Picture, SAMPLING } from './picture.js';
 import { regions, viewOfEye } from './protocol.js';
 
-const CELL_PX = 4; // one vertex every so many pixels of colour, two of depth
-const SOFTWARE_CELL_PX = 12; // where vertices cost as much as pixels do
-const MAX_CELLS = 60000;
-const RESTART = 0xffffffff; // ends a strip, always on in WebGL2
+const FINEST_PX = 4; // side of a cell on the screen and in the picture's colours; two pixels of depth
+/** Cells of all views together. Where triangles are drawn by a processor, they cost what pixels do. */
+const MOST_CELLS = { hardware: 60000, software: 1600 };
 
 /**
  * Each vertex is a point of the picture put where its depth says, so that an eye that stands
  * elsewhere than the rendered one sees the avatar right.
  */
-const VERTEX = `#version 300 es
-precision highp float;
-uniform sampler2D picture;
-uniform vec2 texel;         // 1 / size of the picture
+const VERTEX = `
 uniform ivec2 cells;
 uniform vec4 depthRect;     // x, y, width, height in pixels
 uniform vec4 tangents;      // left, right, down, up of the rendered eye
@@ -28,7 +26,7 @@ out float renderedDepth;    // metres
 // Greys to inverse depth is linear, so that filtered greys are filtered inverse depths.
 float greyAt(vec2 at) {
   vec2 inside = clamp(depthRect.xy + at * depthRect.zw, depthRect.xy + 1.0, depthRect.xy + depthRect.zw - 1.0);
-  return texture(picture, inside * texel).g;
+  return greyOf(inside);
 }
 
 void main() {
@@ -46,29 +44,28 @@ void main() {
  * the uncovered surface, and alpha = colour / (that ratio) has the colour's sharp edge. With the
  * blurred alpha alone, edges would darken what is behind them outside, and glow inside.
  */
-const FRAGMENT = `#version 300 es
-precision highp float;
-uniform sampler2D picture;
-uniform vec2 texel;
+const FRAGMENT = `
 uniform vec4 colourRect;
 uniform vec4 alphaRect;
 uniform vec4 depthRect;
 uniform vec2 inverseDepths;
 uniform vec2 cellUv;
-uniform float focalRatio; // pixels of the picture per pixel of the screen, at equal depths
+uniform float focalRatio;
 in vec2 uv;
 in float renderedDepth;
 out vec4 shown;
 
-const vec3 LUMA = vec3(0.2126, 0.7152, 0.0722);
 const float FLOOR = 0.02; // colours darker than this say little about alpha
 
-vec3 colourAt(vec2 pixel) {
-  // A whole pixel from the rim: chroma is at half size and must not come from the neighbour.
-  return texture(picture, clamp(pixel, colourRect.xy + 1.0, colourRect.xy + colourRect.zw - 1.0) * texel).rgb;
+// A whole pixel from the rim: chroma is at half size and must not come from the neighbour.
+vec2 within(vec4 rect, vec2 pixel) {
+  return clamp(pixel, rect.xy + 1.0, rect.xy + rect.zw - 1.0);
 }
 float greyIn(vec4 rect, vec2 at) {
-  return texture(picture, clamp(rect.xy + at * rect.zw, rect.xy + 1.0, rect.xy + rect.zw - 1.0) * texel).g;
+  return greyOf(within(rect, rect.xy + at * rect.zw));
+}
+float lumaAt(vec2 pixel) {
+  return lumaOf(within(colourRect, pixel));
 }
 float depthAt(vec2 at) {
   return 1.0 / mix(inverseDepths.y, inverseDepths.x, greyIn(depthRect, at));
@@ -79,9 +76,9 @@ float lumaAsAlpha(vec2 at) {
   vec2 halfPixel = at * alphaRect.zw - 0.5;
   vec2 corner = floor(halfPixel), part = halfPixel - corner;
   vec2 base = colourRect.xy + corner * 2.0 + 1.0;
-  vec3 top = mix(colourAt(base), colourAt(base + vec2(2.0, 0.0)), part.x);
-  vec3 bottom = mix(colourAt(base + vec2(0.0, 2.0)), colourAt(base + 2.0), part.x);
-  return dot(mix(top, bottom, part.y), LUMA);
+  float top = mix(lumaAt(base), lumaAt(base + vec2(2.0, 0.0)), part.x);
+  float bottom = mix(lumaAt(base + vec2(0.0, 2.0)), lumaAt(base + 2.0), part.x);
+  return mix(top, bottom, part.y);
 }
 
 // How much the mesh is stretched here: 1 as rendered, 0 a thread drawn across a gap.
@@ -101,9 +98,9 @@ void main() {
   // What is left of the codec's noise in the empty and in the solid.
   alpha = clamp((alpha - 0.02) / 0.96, 0.0, 1.0);
   if (alpha <= 0.0) discard;
-  vec3 colour = colourAt(colourRect.xy + px);
+  vec3 colour = colourOf(within(colourRect, colourRect.xy + px));
   if (alpha < 1.0) {
-    float sharp = alpha * (dot(colour, LUMA) + FLOOR) / (lumaAsAlpha(uv) + FLOOR);
+    float sharp = alpha * (lumaAt(colourRect.xy + px) + FLOOR) / (lumaAsAlpha(uv) + FLOOR);
     // Premultiplied colours cannot exceed alpha.
     alpha = clamp(max(sharp, max(colour.r, max(colour.g, colour.b))), 0.0, 1.0);
   }
@@ -125,59 +122,58 @@ void main() {
 export class AvatarMesh {
   constructor(gl) {
     this.gl = gl;
-    Object.assign(this, makeProgram(gl, VERTEX, FRAGMENT));
-    this.texture = gl.createTexture();
-    gl.bindTexture(gl.TEXTURE_2D, this.texture);
-    for (const side of [gl.TEXTURE_WRAP_S, gl.TEXTURE_WRAP_T]) gl.texParameteri(gl.TEXTURE_2D, side, gl.CLAMP_TO_EDGE);
-    for (const filter of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, filter, gl.LINEAR);
-    this.textureSize = [0, 0];
+    this.picture = new Picture(gl);
+    this.programs = {}; // by the form of the picture
     this.vertexArray = gl.createVertexArray(); // vertices are numbered, they have no attributes
     this.indices = gl.createBuffer();
-    this.cells = [0, 0];
-    this.cellPx = rendersInSoftware(gl) ? SOFTWARE_CELL_PX : CELL_PX;
+    this.grid = null; // {columns, rows, ranges: [first index, count] of each view}
+    this.focalRatio = 1; // pixels of the picture per pixel of the screen, at equal depths
+    this.mostCells = MOST_CELLS[rendersInSoftware(gl) ? 'software' : 'hardware'];
     this.frame = null;
   }
 
   /** Upload a picture; it may be closed afterwards. */
   setFrame(frame, picture) {
-    const { gl } = this;
     const size = [frame.width * frame.views.length, frame.height * 1.5];
-    gl.bindTexture(gl.TEXTURE_2D, this.texture);
-    gl.pixelStorei(gl.UNPACK_FLIP_Y_WEBGL, false);
-    gl.pixelStorei(gl.UNPACK_PREMULTIPLY_ALPHA_WEBGL, false);
-    gl.pixelStorei(gl.UNPACK_COLORSPACE_CONVERSION_WEBGL, gl.NONE);
-    if (size[0] === this.textureSize[0] && size[1] === this.textureSize[1]) {
-      gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, gl.RGBA, gl.UNSIGNED_BYTE, picture);
-    } else {
-      gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, gl.RGBA, gl.UNSIGNED_BYTE, picture);
-      this.textureSize = size;
-    }
+    this.picture.upload(picture, ...size);
     this.frame = frame;
-    this.makeGrid(frame);
+    this.makeGrid(frame, picture.planes ?? null);
   }
 
-  makeGrid({ width, height }) {
-    const { gl } = this;
-    const cell = Math.max(this.cellPx, Math.sqrt((width * height) / MAX_CELLS));
-    const columns = Math.max(2, Math.round(width / cell));
-    const rows = Math.max(2, Math.round(height / cell));
-    if (columns === this.cells[0] && rows === this.cells[1]) return;
-    this.cells = [columns, rows];
-    // One strip a row: a software rasteriser computes every index anew, so few of them matter.
-    const indices = new Uint32Array(rows * (2 * columns + 3));
-    let k = 0;
-    for (let row = 0; row < rows; row++) {
-      for (let column = 0; column <= columns; column++) {
-        const above = row * (columns + 1) + column;
-        indices[k++] = above;
-        indices[k++] = above + columns + 1;
-      }
-      indices[k++] = RESTART;
+  /** @param {Uint8Array|null} luma where it is known, only cells that hold something are drawn */
+  makeGrid(frame, luma) {
+    const { width, height, views } = frame;
+    const stride = width * views.length;
+    const alphas = views.map((_, k) => regions(frame, k).alpha);
+    const covered = luma ? alphas.reduce((sum, alpha) => sum + 4 * countCovered(luma, stride, alpha), 0) : stride * height;
+    const side = cellSide(covered, this.mostCells, FINEST_PX * Math.max(1, this.focalRatio));
+    const [columns, rows] = [width, height].map(pixels => Math.max(2, Math.round(pixels / side)));
+    // A full grid stays as it is from frame to frame.
+    if (!luma && this.grid?.full && this.grid.columns === columns && this.grid.rows === rows) return;
+    const parts = luma
+      ? alphas.map(alpha => strips(columns, rows, occupiedCells(luma, stride, alpha, columns, rows)))
+      : [strips(columns, rows, null)];
+    const ranges = [];
+    let end = 0;
+    for (const { length } of parts) {
+      ranges.push([end, length]);
+      end += length;
     }
-    this.count = k;
+    this.grid = { columns, rows, ranges, full: !luma };
+    this.uploadIndices(parts, end);
+  }
+
+  uploadIndices(parts, length) {
+    const { gl } = this;
+    const all = new Uint32Array(length);
+    let start = 0;
+    for (const part of parts) {
+      all.set(part, start);
+      start += part.length;
+    }
     gl.bindVertexArray(this.vertexArray);
     gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.indices);
-    gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, indices, gl.STATIC_DRAW);
+    gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, all, gl.STREAM_DRAW);
     gl.bindVertexArray(null);
   }
 
@@ -191,22 +187,26 @@ export class AvatarMesh {
    * @param {number} eye.scale of the placement
    */
   draw({ index, projection, eyeFromScene, focalPx, scale }) {
-    const { gl, frame, uniforms } = this;
+    const { gl, frame, grid } = this;
     if (!frame) return;
+    const { form } = this.picture;
+    const head = `#version 300 es\nprecision highp float;\n${SAMPLING[form]}`;
+    this.programs[form] ??= makeProgram(gl, head + VERTEX, head + FRAGMENT);
+    const { program, uniforms } = this.programs[form];
     const view = viewOfEye(frame, index);
     const { position, orientation, tangents } = frame.views[view];
     const { colour, alpha, depth } = regions(frame, view);
-    gl.useProgram(this.program);
-    gl.bindTexture(gl.TEXTURE_2D, this.texture);
-    gl.uniform2f(uniforms.texel, 1 / this.textureSize[0], 1 / this.textureSize[1]);
-    gl.uniform2i(uniforms.cells, ...this.cells);
-    gl.uniform2f(uniforms.cellUv, 1 / this.cells[0], 1 / this.cells[1]);
+    gl.useProgram(program);
+    this.picture.bind(uniforms);
+    gl.uniform2i(uniforms.cells, grid.columns, grid.rows);
+    gl.uniform2f(uniforms.cellUv, 1 / grid.columns, 1 / grid.rows);
     gl.uniform4f(uniforms.colourRect, ...colour);
     gl.uniform4f(uniforms.alphaRect, ...alpha);
     gl.uniform4f(uniforms.depthRect, ...depth);
     gl.uniform4f(uniforms.tangents, ...tangents);
     gl.uniform2f(uniforms.inverseDepths, 1 / frame.near, 1 / frame.far);
-    gl.uniform1f(uniforms.focalRatio, (frame.height / (tangents[3] - tangents[2])) / (focalPx * scale));
+    this.focalRatio = frame.height / (tangents[3] - tangents[2]) / (focalPx * scale);
+    gl.uniform1f(uniforms.focalRatio, this.focalRatio);
     const clipFromRendered = product(projection, eyeFromScene, fromPose(position, orientation));
     gl.uniformMatrix4fv(uniforms.clipFromRendered, false, clipFromRendered);
     gl.enable(gl.DEPTH_TEST);
@@ -215,7 +215,8 @@ export class AvatarMesh {
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
     gl.enable(gl.CULL_FACE); // a back is the far side of a membrane, and covered by what made it
     gl.bindVertexArray(this.vertexArray);
-    gl.drawElements(gl.TRIANGLE_STRIP, this.count, gl.UNSIGNED_INT, 0);
+    const [first, count] = grid.ranges[view] ?? grid.ranges[0]; // a full grid is every view's
+    gl.drawElements(gl.TRIANGLE_STRIP, count, gl.UNSIGNED_INT, 4 * first);
     gl.bindVertexArray(null);
     gl.disable(gl.CULL_FACE);
   }

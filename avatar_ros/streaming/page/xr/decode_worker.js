@@ -4,7 +4,8 @@
  * Decodes pictures beside the page's thread: on that thread a decoder's answers wait for drawing.
  *
  * In: `{type: 'reset'}`, `{type: 'frame', codec, key, frameId, data}`.
- * Out: `{type: 'picture', frameId, picture}` (VideoFrame or ImageBitmap, now the page's to close),
+ * Out: `{type: 'picture', frameId, picture}` (VideoFrame or ImageBitmap, now the page's to close, or
+ * `{planes, width, height}`, I420 in an ArrayBuffer),
  * `{type: 'skipped', frameId}`, `{type: 'broken', message}`: the chain is lost, a key is needed.
  */
 
@@ -20,6 +21,7 @@ let waitingForKey = true;
 let newestJpeg = null;
 let jpegBusy = false;
 let epoch = 0; // pictures of before a reset are not shown
+let delivered = Promise.resolve(); // the last picture was: they leave in order
 
 self.onmessage = ({ data: message }) => {
   if (message.type === 'reset') {
@@ -54,8 +56,7 @@ function makeDecoder() {
   const made = epoch;
   const fresh = new VideoDecoder({
     output: picture => {
-      if (made !== epoch) return picture.close();
-      return postMessage({ type: 'picture', frameId: picture.timestamp, picture }, [picture]);
+      delivered = delivered.then(() => deliver(picture, made));
     },
     error: error => {
       if (made === epoch) broken(error.message);
@@ -63,6 +64,25 @@ function makeDecoder() {
   });
   fresh.configure(CONFIG);
   return fresh;
+}
+
+/** I420 is what software decoders leave in memory; others' pictures stay where they are. */
+async function deliver(picture, made) {
+  const { timestamp: frameId, format } = picture;
+  if (made !== epoch) return picture.close();
+  if (format !== 'I420') return postMessage({ type: 'picture', frameId, picture }, [picture]);
+  const { width, height } = picture.visibleRect;
+  const planes = new ArrayBuffer(picture.allocationSize());
+  try {
+    await picture.copyTo(planes);
+  } catch (error) {
+    if (made === epoch) broken(error.message);
+    return undefined;
+  } finally {
+    picture.close();
+  }
+  if (made !== epoch) return undefined;
+  return postMessage({ type: 'picture', frameId, picture: { planes, width, height } }, [planes]);
 }
 
 function broken(message) {

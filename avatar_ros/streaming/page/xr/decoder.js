@@ -1,5 +1,6 @@
 // Copyright 2026 Avatar ROS developers
 // SPDX-License-Identifier: Apache-2.0
+import { Planes } from './picture.js';
 
 const MAX_AWAITED = 16;
 
@@ -61,21 +62,22 @@ export class Decoder {
     const frame = this.awaited.get(message.frameId);
     this.awaited.delete(message.frameId);
     if (!frame) { // of before a reset
-      message.picture?.close();
+      message.picture?.close?.();
       return;
     }
     if (message.error) this.on.bad(message.error);
     if (message.type === 'picture') {
-      const fits = sizeOf(message.picture);
+      const picture = message.picture.planes ? new Planes(message.picture) : message.picture;
+      const fits = sizeOf(picture);
       if (fits.width !== frame.width * frame.views.length || fits.height !== frame.height * 1.5) {
-        message.picture.close();
+        picture.close();
         this.on.bad(`frame ${frame.frameId} has ${fits.width}x${fits.height} pixels, not what its header says`);
       } else {
         if (this.newest) {
           this.newest.picture.close();
           this.overtaken++;
         }
-        this.newest = { frame, picture: message.picture };
+        this.newest = { frame, picture };
         this.newestFrameId = frame.frameId;
       }
     }

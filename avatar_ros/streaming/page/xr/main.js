@@ -305,22 +305,20 @@ class Page {
     this.answerCaptures(width, height);
   }
 
-  drawXr({ views, eyes, placement, background, framebufferHeight }) {
-    this.height = framebufferHeight;
+  drawXr({ views, eyes, placement, background, framebuffer, size }) {
+    this.height = views[0].viewport.height;
     this.sendEyes(eyes, performance.now());
     const eyesFromScene = views.map(({ eyeFromRoom }) => product(eyeFromRoom, placement.matrix));
     this.lanes.look(eyes.map(({ position }, k) => ({ position, eyeFromScene: eyesFromScene[k] })));
     const fresh = this.upload();
-    this.scene.clear(background);
-    views.forEach(({ viewport, projection, focalPx }, index) => this.scene.drawEye({
+    this.scene.drawEyes(views.map(({ viewport, projection, focalPx }, index) => ({
       index,
       viewport,
       projection,
       eyeFromScene: eyesFromScene[index],
       focalPx,
       scale: placement.scale,
-      background,
-    }));
+    })), { framebuffer, size, background, fresh });
     if (fresh) this.countShown();
     this.answerCaptures(this.scene.gl.drawingBufferWidth, this.scene.gl.drawingBufferHeight);
   }

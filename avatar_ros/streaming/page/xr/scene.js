@@ -2,8 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { AvatarMesh } from './avatar_mesh.js';
 import { Floor } from './floor.js';
+import { rendersInSoftware } from './gl.js';
 import { product } from './matrices.js';
 import { Splats } from './splats.js';
+import { Still } from './still.js';
 
 const BACKGROUND = [0.078, 0.086, 0.102]; // the page's own
 
@@ -23,6 +25,7 @@ export class Scene {
     this.mesh = new AvatarMesh(this.gl);
     this.splats = null;
     this.floor = new Floor(this.gl);
+    this.still = rendersInSoftware(this.gl) ? new Still(this.gl) : null;
     this.show(this.gaussians);
   }
 
@@ -41,6 +44,21 @@ export class Scene {
     gl.depthMask(true);
     gl.clearColor(...(background ? [...BACKGROUND, 1] : [0, 0, 0, 0]));
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
+  }
+
+  /**
+   * What all eyes see, into a headset's framebuffer, which is bound before and after.
+   * @param {object[]} eyes what `drawEye` takes, but for `background`
+   * @param {boolean} fresh there is another picture or pose than last time
+   */
+  drawEyes(eyes, { framebuffer, size, background, fresh }) {
+    const paint = () => {
+      this.clear(background);
+      for (const eye of eyes) this.drawEye({ ...eye, background });
+    };
+    if (!this.still) return paint();
+    const seen = eyes.map(({ viewport: { x, y, width, height }, projection, eyeFromScene }) => [x, y, width, height, ...projection, ...eyeFromScene]);
+    return this.still.show(framebuffer, size, `${background} ${seen}`, fresh, paint);
   }
 
   /**

@@ -25,7 +25,7 @@ export async function immersiveModes() {
  * turns it; two also scale it.
  *
  * `on` has `ended()`, and `frame(drawn)`, called inside the XR frame with its framebuffer bound:
- * `{views, eyes, placement, background, framebufferHeight}`; views are in room axes, for drawing,
+ * `{views, eyes, placement, background, framebuffer, size}`; views are in room axes, for drawing,
  * eyes in scene axes, for sending, both left first.
  */
 export class XrSession {
@@ -104,7 +104,8 @@ export class XrSession {
       placement: this.placement,
       // See-through displays show what is black or transparent as the room.
       background: this.mode === 'vr' && this.session.environmentBlendMode !== 'additive',
-      framebufferHeight: views[0].viewport.height,
+      framebuffer: layer.framebuffer,
+      size: [layer.framebufferWidth, layer.framebufferHeight],
     });
   }
 
