@@ -97,7 +97,10 @@ def watch(browser: Any, kind: str, clients: int = 1) -> dict[str, Any]:
     t0 = {int(k): v for k, v in end['t0'].items()}
     result: dict[str, Any] = {'cpu': cpu, 'latency_ms': [], 'fps': []}
     for frames in shown:
-        late = [t - t0[int(k)] for k, t in frames if t > begin and int(k) in t0]
+        if kind == 'floor':  # the page says when it made them
+            late = [drawn - made for _, drawn, made in frames if drawn > begin]
+        else:
+            late = [t - t0[int(k)] for k, t in frames if t > begin and int(k) in t0]
         result['latency_ms'].append(late)
         result['fps'].append(len(late) / SECONDS)
     result['kb'] = end['bytes'] / 1e3 / max(len(t0), 1)

@@ -206,6 +206,7 @@ def main() -> None:
         'ours_vr': lambda: Ours(),
         'mjpeg': Rival,
         'aiortc': Rival,
+        'floor': Rival,
     }
     server = make[sys.argv[1]]()
     print(server.url, flush=True)
