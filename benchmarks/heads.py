@@ -138,6 +138,8 @@ def rows_of(
 ) -> list[Metric]:
     """Rows of one case, means over the held-out identities."""
     command = f'python -m benchmarks.heads --data D --preset {args.preset}'
+    if args.label:
+        command += f' --iterations {args.iterations} --judge {args.judge} --label {args.label}'
     if args.variant != 'full':
         command += f' --variant {args.variant}'
     device = machine()
@@ -147,7 +149,7 @@ def rows_of(
     for split in found[0]:
         for what, unit in (('psnr', 'dB'), ('psnr_box', 'dB'), ('ssim', '1')):
             value = mean_of(found, split, what)
-            key = f'head.{args.preset}.{case}.{split}.{what}'
+            key = f'head.{args.label or args.preset}.{case}.{split}.{what}'
             rows.append(Metric(key, value, unit, 'higher', about, command, device))
     return rows
 
@@ -165,6 +167,7 @@ def main() -> None:
     parser.add_argument('--iterations', type=int, help="of the prior, instead of the preset's")
     parser.add_argument('--seconds', type=float, help='train the prior for about so long')
     parser.add_argument('--batch', type=int, help="of the prior, instead of the preset's")
+    parser.add_argument('--label', help="in the keys instead of the preset's name, if it differs")
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--work', type=Path, default=Path('out/heads'), help='priors are kept here')
     parser.add_argument('--out', type=Path, default=RESULTS / 'heads.json')
@@ -220,10 +223,10 @@ def main() -> None:
         case = name if args.variant == 'full' else args.variant
         rows += rows_of(args, case, found, about if stages.from_prior else without)
         last = rows[-1]
-        key = f'head.{args.preset}.{case}.personalisation_s'
+        key = f'head.{args.label or args.preset}.{case}.personalisation_s'
         rows.append(replace(last, key=key, value=float(np.median(times)), unit='s', better='lower'))
         for what in known_again[0] if known_again else ():
-            key = f'head.{args.preset}.{case}.identity.{what}'
+            key = f'head.{args.label or args.preset}.{case}.identity.{what}'
             value = float(np.mean([scores[what] for scores in known_again]))
             told = (
                 f'dlib embedding, {len(portraits)} people to tell apart, faces of '
