@@ -73,8 +73,7 @@ DRIVERS: dict[str, Driver] = {
     'femto_bolt': Driver(
         'orbbec_camera',
         'femto_bolt.launch.py',
-        'sudo apt install ros-$ROS_DISTRO-orbbec-camera, or build '
-        'https://github.com/orbbec/OrbbecSDK_ROS2 in your workspace',
+        'build https://github.com/orbbec/OrbbecSDK_ROS2 in your workspace',
         {'camera_name': 'camera', 'enable_point_cloud': 'false'},
         _pictures('/camera/color/image_raw', '/camera/color/camera_info'),
         {'serial_number': ('', 'empty = the first')},
