@@ -43,7 +43,7 @@ ARGUMENTS = (
     ('camera_info_topic', 'camera/camera_info', 'its calibration'),
     ('image_transport', 'raw', 'how images come'),
     ('max_people', '1', 'tracked in one image'),
-    ('tracker', 'camera', 'camera (camera and body_tracker), or adapter (pose_adapter)'),
+    ('tracker', 'camera', 'camera (and body_tracker), adapter (pose_adapter), none (a bag)'),
     ('source', 'zed', 'with tracker:=adapter whose messages or packets: docs/trackers.md'),
     ('source_topic', '', 'topic of the source; empty = the usual one'),
     ('avatar', 'demo', 'bundle (.zip or directory) or a shipped avatar'),
@@ -62,7 +62,7 @@ ARGUMENTS = (
 BOOLEAN = ('true', 'false', 'True', 'False')
 CHOICES = {
     'image_transport': ('raw', 'compressed'),
-    'tracker': ('camera', 'adapter'),
+    'tracker': ('camera', 'adapter', 'none'),
     'engine': ('auto', 'gsplat', 'numba'),
     'use_sim_time': BOOLEAN,
     'log_level': ('debug', 'info', 'warn', 'error'),
@@ -113,8 +113,10 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     params_file = value['params_file'] or PathJoinSubstitution([CONFIG, 'telepresence.yaml'])
     if not (value['max_people'].isdigit() and 1 <= int(value['max_people']) <= 16):
         raise ValueError(f'max_people is {value["max_people"]!r}; expected 1..16')
-    if value['tracker'] == 'adapter' and value['composed'] == 'true':
-        raise ValueError('tracker:=adapter needs composed:=false; the one process has no adapter')
+    if value['tracker'] != 'camera' and value['composed'] == 'true':
+        raise ValueError(
+            f'tracker:={value["tracker"]} needs composed:=false; the one process has a camera'
+        )
     if value['params_file'] and not Path(value['params_file']).is_file():
         raise ValueError(f'params_file {value["params_file"]} does not exist')
     if value['composed'] == 'true':
@@ -181,7 +183,7 @@ def apart(
         if value['source_topic']:
             adapter['arguments'] += ['-p', f'topic:={value["source_topic"]}']
         nodes.append(Node(**adapter))
-    else:
+    elif value['tracker'] == 'camera':
         if value['input'] != 'topic':
             camera = options('camera', {}, **suited('camera'))
             # Always a string, also when it reads like a number (webcam 0).

@@ -62,6 +62,8 @@ class Player:
         self._background = torch.tensor(list(background), dtype=torch.float32)
         self._rasterize_mode = rasterize_mode
         self._workspace = engine.workspace()
+        self.placed: tuple[BodyPose, ...] = ()
+        """Poses in the stage frame of those who were drawn last."""
         self._people: list[Shown] = []
         self._parts: list[Gaussians] = []
         self._gaussians: Gaussians | None = None
@@ -132,6 +134,7 @@ class Player:
 
     def deform_people(self, people: Sequence[Shown], placed: Sequence[BodyPose]) -> None:
         """Put everybody's avatar into poses that were placed already."""
+        self.placed = tuple(placed)
         self._people, self._parts = list(people), []
         for person, pose in zip(people, placed, strict=True):
             part = person.avatar.deform(pose, person.face)

@@ -10,6 +10,7 @@ EPILOG = """\
 examples:
   avatar_ros convert gaussian-avatars media/306 --flame flame2023.pkl --out head.zip
   avatar_ros convert lam p2-1.zip --out head.zip
+  avatar_ros convert splats gaussians.ply --out gaussians.spz
 """
 
 
@@ -32,6 +33,10 @@ def add_parser(subparsers: 'argparse._SubParsersAction[argparse.ArgumentParser]'
     lam = kinds.add_parser('lam', help='a zip with skin.glb and offset.ply')
     lam.add_argument('source', metavar='ZIP')
     lam.set_defaults(run=run_lam)
+    splats = kinds.add_parser('splats', help='a .ply or .spz of Gaussians into the other')
+    splats.add_argument('source', type=Path, metavar='FILE')
+    splats.add_argument('--out', required=True, type=Path, metavar='FILE')
+    splats.set_defaults(run=run_splats)
     for parser in (ours, lam):
         parser.add_argument('--out', required=True, type=Path, metavar='BUNDLE')
 
@@ -62,5 +67,18 @@ def run_lam(args: argparse.Namespace) -> int:
     if not isinstance(bundle, Bundle):
         raise ValueError(f'{args.source}: is a head bundle already, no LAM export.')
     save_bundle(args.out, bundle)
+    print(f'wrote {args.out}')
+    return 0
+
+
+def run_splats(args: argparse.Namespace) -> int:
+    """Read by the ending of the one, write by the ending of the other."""
+    from avatar_ros.gaussians import read_ply, read_spz, write_ply, write_spz
+
+    kinds = {'.ply': (read_ply, write_ply), '.spz': (read_spz, write_spz)}
+    for path in (args.source, args.out):
+        if path.suffix not in kinds:
+            raise ValueError(f'{path}: ends in {path.suffix!r}; expected {" or ".join(kinds)}.')
+    kinds[args.out.suffix][1](args.out, kinds[args.source.suffix][0](args.source))
     print(f'wrote {args.out}')
     return 0

@@ -13,15 +13,18 @@ from avatar_ros.gaussians.spherical_harmonics import (
     sh0_from_rgb,
     sh_basis,
 )
+from avatar_ros.gaussians.spz import read_spz, write_spz
 
 __all__ = [
     'Gaussians',
     'evaluate_sh',
     'evaluate_sh_into',
     'read_ply',
+    'read_spz',
     'rgb_from_sh0',
     'sh0_from_rgb',
     'sh_basis',
     'sh_colors',
     'write_ply',
+    'write_spz',
 ]

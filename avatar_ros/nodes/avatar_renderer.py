@@ -6,7 +6,8 @@ import sys
 import time
 from dataclasses import dataclass
 
-from rclpy.lifecycle import State, TransitionCallbackReturn
+from rclpy.lifecycle import Publisher, State, TransitionCallbackReturn
+from visualization_msgs.msg import MarkerArray
 
 from avatar_ros.avatars.player import Picture, orbit_camera
 from avatar_ros.geometry import Camera
@@ -15,6 +16,7 @@ from avatar_ros.nodes import messages, qos
 from avatar_ros.nodes.avatar_node import AvatarNode, AvatarParameters, Job
 from avatar_ros.nodes.parameters import parameter
 from avatar_ros.nodes.runtime import run_node
+from avatar_ros.nodes.skeleton_markers import skeleton_markers
 from avatar_ros.nodes.view_publishers import ViewPublishers
 from avatar_ros.nodes.worker import Sink
 
@@ -57,6 +59,7 @@ class AvatarRendererNode(AvatarNode[RendererParameters]):
         self.sinks: list[Sink[Picture]] = []
         self._view: messages.View | None = None
         self._eyes: dict[str, ViewPublishers] = {}
+        self._skeletons: Publisher | None = None
         super().__init__('avatar_renderer', RendererParameters, subscribe=subscribe, **kwargs)
         self._default_camera = self._make_default_camera()
 
@@ -71,6 +74,9 @@ class AvatarRendererNode(AvatarNode[RendererParameters]):
             eye: ViewPublishers(self, prefix, frame_id)
             for eye, prefix in (('mono', ''), ('left', 'left/'), ('right', 'right/'))
         }
+        self._skeletons = self.create_lifecycle_publisher(
+            MarkerArray, '~/skeletons', qos.VIEW, qos_overriding_options=qos.overridable()
+        )
         return result
 
     def on_cleanup(self, state: State) -> TransitionCallbackReturn:
@@ -78,6 +84,9 @@ class AvatarRendererNode(AvatarNode[RendererParameters]):
         for publishers in self._eyes.values():
             publishers.destroy(self)
         self._eyes = {}
+        if self._skeletons is not None:
+            self.destroy_lifecycle_publisher(self._skeletons)
+            self._skeletons = None
         return result
 
     def background(self) -> list[float]:
@@ -137,6 +146,9 @@ class AvatarRendererNode(AvatarNode[RendererParameters]):
 
     # -- work --------------------------------------------------------------------------------
 
+    def _skeletons_listened(self) -> bool:
+        return self._skeletons is not None and bool(self._skeletons.get_subscription_count())
+
     def show(self, job: Job) -> None:
         player = self.player
         assert player is not None
@@ -145,7 +157,8 @@ class AvatarRendererNode(AvatarNode[RendererParameters]):
         targets = [self._eyes[eye] for eye in eyes]
         sinks = [sink for sink in self.sinks if sink.wanted()]
         watched = bool(sinks) or any(t.listened() for t in targets)
-        watched = watched or self.status_listened()  # a frame makes a status
+        # A frame makes a status, and places the skeletons.
+        watched = watched or self.status_listened() or self._skeletons_listened()
         if not watched and not self.parameters.render_unwatched:
             self.skip()
             return
@@ -161,6 +174,9 @@ class AvatarRendererNode(AvatarNode[RendererParameters]):
             target.publish(picture, job.pose.stamp_ns)
         for sink in sinks:
             sink.accept(frame.pictures[0])
+        if self._skeletons is not None and self._skeletons_listened():
+            stage = self.parameters.stage_frame
+            self._skeletons.publish(skeleton_markers(player.placed, job.pose.stamp_ns, stage))
         frame.stages_ms['publish'] = (time.perf_counter() - start) * 1e3
         camera = frame.pictures[0].camera
         self.report(

@@ -8,10 +8,11 @@ from sensor_msgs.msg import Image as ImageMsg
 
 from avatar_ros.avatars.player import Picture
 from avatar_ros.nodes import images, messages, qos
+from avatar_ros.nodes.video_publishers import VideoPublishers
 
 
 class ViewPublishers:
-    """image, camera_info and depth of one eye."""
+    """image, camera_info, depth and video of one eye."""
 
     def __init__(self, node: LifecycleNode, prefix: str, frame_id: str) -> None:
         options = {'qos_overriding_options': qos.overridable()}
@@ -19,16 +20,19 @@ class ViewPublishers:
         self._image = create(ImageMsg, f'~/{prefix}image', qos.VIEW, **options)
         self._info = create(CameraInfo, f'~/{prefix}camera_info', qos.VIEW, **options)
         self._depth = create(ImageMsg, f'~/{prefix}depth', qos.VIEW, **options)
+        self._video = VideoPublishers(node, f'~/{prefix}image')
         self._frame_id = frame_id
 
     def destroy(self, node: LifecycleNode) -> None:
         """Take the topics off the graph."""
         for publisher in (self._image, self._info, self._depth):
             node.destroy_lifecycle_publisher(publisher)
+        self._video.destroy(node)
 
     def listened(self) -> bool:
         """Somebody wants pictures."""
-        return bool(self._image.get_subscription_count()) or self.depth_listened()
+        image = bool(self._image.get_subscription_count())
+        return image or self.depth_listened() or self._video.listened()
 
     def depth_listened(self) -> bool:
         """Somebody wants depth."""
@@ -43,3 +47,4 @@ class ViewPublishers:
             self._info.publish(images.camera_info_message(picture.camera, header))
         if picture.depth is not None and self._depth.get_subscription_count():
             self._depth.publish(images.image_message(picture.depth, header))
+        self._video.publish(picture.rgb, header)

@@ -16,10 +16,13 @@ def test_its_topics_and_frame_are_those_of_our_nodes() -> None:
     content = yaml.safe_load((ROOT / 'config' / 'telepresence.rviz').read_text())
     manager = content['Visualization Manager']
     assert manager['Global Options']['Fixed Frame'] == AvatarParameters().stage_frame
-    topics = [d['Topic'] for d in manager['Displays'] if 'Topic' in d]
-    assert len(topics) == 2
+    displays = [d for d in manager['Displays'] if 'Topic' in d]
+    topics = [d['Topic'] for d in displays]
+    assert len(topics) == 3
     nodes = (ROOT / 'docs' / 'nodes.md').read_text()
-    for topic in topics:
-        assert f'- `{topic["Value"]}` (sensor_msgs/msg/Image)' in nodes, topic['Value']
+    kinds = {'Image': 'sensor_msgs/msg/Image', 'MarkerArray': 'visualization_msgs/msg/MarkerArray'}
+    for display, topic in zip(displays, topics, strict=True):
+        kind = kinds[display['Class'].split('/')[1]]
+        assert f'- `{topic["Value"]}` ({kind})' in nodes, topic['Value']
         # A reliable subscriber would get nothing from a sensor-data publisher.
         assert topic['Reliability Policy'] == 'Best Effort'

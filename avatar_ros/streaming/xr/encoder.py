@@ -49,7 +49,7 @@ def h264_encoder_name() -> str:
     That FFmpeg knows NVENC says nothing: data-centre GPUs such as the H100 have none.
     """
     try:
-        context = _context('h264_nvenc', 256, 256, 1_000_000, 30)
+        context = h264_context('h264_nvenc', 256, 256, 1_000_000, 30)
         frame = av.VideoFrame(256, 256, 'yuv420p')
         frame.pts = 0
         context.encode(frame)
@@ -61,7 +61,14 @@ def h264_encoder_name() -> str:
     return 'h264_nvenc'
 
 
-def _context(name: str, width: int, height: int, bit_rate: int, fps: float) -> av.VideoCodecContext:
+def h264_context(
+    name: str, width: int, height: int, bit_rate: int, fps: float
+) -> av.VideoCodecContext:
+    """An H.264 encoder without delay: no B-frames, one thread, key frames only when asked for.
+
+    :param name: as `h264_encoder_name` gives it.
+    :param bit_rate: bits a second.
+    """
     context = av.CodecContext.create(name, 'w')
     assert isinstance(context, av.VideoCodecContext)
     context.width, context.height, context.pix_fmt = width, height, 'yuv420p'
@@ -96,7 +103,7 @@ class H264Encoder:
     ) -> None:
         self._packer = Packer(width, height, views)
         size = packed_size(width, height, views)
-        self._context = _context(h264_encoder_name(), *size, bit_rate, fps)
+        self._context = h264_context(h264_encoder_name(), *size, bit_rate, fps)
         self._frame = av.VideoFrame(*size, 'yuv420p')
         self._start = time.monotonic()
         self._pts = -1

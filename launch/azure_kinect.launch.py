@@ -1,0 +1,16 @@
+# Copyright 2026 Avatar ROS developers
+# SPDX-License-Identifier: Apache-2.0
+"""An Azure Kinect's body tracking drives the avatar.
+
+ros2 launch avatar_ros azure_kinect.launch.py
+"""
+
+from pathlib import Path
+
+from avatar_ros.nodes.driver_launch import driver_description
+from launch import LaunchDescription
+
+
+def generate_launch_description() -> LaunchDescription:
+    """What `ros2 launch` runs."""
+    return driver_description('azure_kinect', Path(__file__).parent)
