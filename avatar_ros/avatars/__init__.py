@@ -12,6 +12,7 @@ from avatar_ros.avatars.avatar import Avatar, avatar_path, shipped_avatars
 from avatar_ros.avatars.bundle import (
     Bundle,
     ExpressionBasis,
+    is_head,
     load_any_bundle,
     load_bundle,
     save_bundle,
@@ -40,6 +41,7 @@ __all__ = [
     'PoseBasis',
     'SkinnedAvatar',
     'avatar_path',
+    'is_head',
     'load_any_bundle',
     'load_avatar',
     'load_bundle',

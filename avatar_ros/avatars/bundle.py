@@ -132,6 +132,19 @@ def load_any_bundle(path: str | Path) -> 'Bundle | HeadBundle':
     return _read_bundle(files, fields)
 
 
+def is_head(path: str | Path) -> bool:
+    """Whether a file holds a head without a body; False also for what cannot be read."""
+    from avatar_ros.avatars.foreign.lam import is_lam
+
+    try:
+        files = BundleFiles(Path(path))
+        if is_lam(files):
+            return True
+        return _manifest(files).one_of('kind', [KIND, HEAD_KIND]) == HEAD_KIND
+    except (BundleError, OSError):
+        return False
+
+
 def load_bundle(path: str | Path) -> Bundle:
     """The bundle of a body avatar in a directory or zip file.
 

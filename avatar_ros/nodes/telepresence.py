@@ -28,6 +28,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.utilities import remove_ros_args
 
 from avatar_ros.assets import DEMOS
+from avatar_ros.avatars import avatar_path, is_head
 from avatar_ros.nodes.avatar_renderer import AvatarRendererNode
 from avatar_ros.nodes.body_tracker import BodyTrackerNode
 from avatar_ros.nodes.camera import CameraNode
@@ -64,9 +65,8 @@ def arguments(args: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add(
         '--input',
-        default='demo',
         help='webcam number, file, rtsp://..., topic, or a fetched '
-        f'clip: {", ".join(DEMOS)} (default: demo)',
+        f'clip: {", ".join(DEMOS)} (default: demo; face for an avatar that is a head)',
     )
     add('--image-topic', default='camera/image', help='with --input topic (camera/image)')
     add('--camera-info-topic', default='camera/camera_info', help='with --input topic')
@@ -85,6 +85,8 @@ def arguments(args: list[str] | None = None) -> argparse.Namespace:
     add('--duration', type=float, default=0.0, help='seconds until it ends by itself; 0 = never')
     add('--report', default='', help='write a JSON report to this file at the end')
     options = parser.parse_args(args)
+    if options.input is None:
+        options.input = 'face' if _shows_a_head(options.avatar) else 'demo'
     width, _, height = options.size.partition('x')
     try:
         options.width, options.height = int(width), int(height or width)
@@ -105,6 +107,14 @@ def arguments(args: list[str] | None = None) -> argparse.Namespace:
     if options.params_file and not Path(options.params_file).is_file():
         parser.error(f'--params-file {options.params_file} does not exist')
     return options
+
+
+def _shows_a_head(avatar: str) -> bool:
+    """A body's video says little to a head. What is wrong with a path, the renderer says better."""
+    try:
+        return is_head(avatar_path(avatar))
+    except ValueError:
+        return False
 
 
 class Telepresence:

@@ -100,3 +100,14 @@ def test_telepresence_refuses_bad_arguments_by_name(arguments, text, capsys):
     with pytest.raises(SystemExit):
         parse(arguments)
     assert text in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('avatar', 'video'), [('demo', 'demo'), ('head', 'face'), ('nobody', 'demo')]
+)
+def test_a_head_is_shown_a_face_unless_another_input_is_named(avatar, video):
+    pytest.importorskip('rclpy', reason='rclpy is not installed')
+    from avatar_ros.nodes.telepresence import arguments as parse
+
+    assert parse(['--avatar', avatar]).input == video
+    assert parse(['--avatar', avatar, '--input', '0']).input == '0'
