@@ -6,6 +6,7 @@ const FOV_Y = (40 * Math.PI) / 180;
 const ELEVATION = [(-30 * Math.PI) / 180, (85 * Math.PI) / 180];
 const FRONT = { azimuth: 0, elevation: (5 * Math.PI) / 180 };
 const LIFT = 0.07; // of half the picture
+const MARGIN = 1.25; // who moves leaves the sphere of who stands
 const LOWEST_M = 0.05; // the eye stays above the floor
 const KEY_STEP = { turn: 0.09, zoom: 1.1 };
 
@@ -75,7 +76,7 @@ export class OrbitView {
   /** From the eye to the target, metres. */
   get distance() {
     const narrow = Math.min(FOV_Y, 2 * Math.atan(Math.tan(FOV_Y / 2) * this.aspect * 1.5));
-    return (1.08 * this.radius) / Math.sin(narrow / 2) / this.zoom;
+    return (MARGIN * this.radius) / Math.sin(narrow / 2) / this.zoom;
   }
 
   get orientation() {
