@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Camera drivers that our launch files start: their launch files, arguments and topics.
 
-Data alone: it needs neither `launch` nor rclpy. Names are those of realsense-ros 4.55,
+Data alone: it needs neither `launch` nor rclpy. Names are those of realsense-ros of 2024-09,
 zed-ros2-wrapper of 2026-07, Azure_Kinect_ROS_Driver (branch humble) and OrbbecSDK_ROS2.
 """
 
