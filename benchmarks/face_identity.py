@@ -7,7 +7,7 @@ The embedding is dlib's ResNet (128 numbers, CC0 weights), not HeadGAP's, which 
 ``pip install dlib-bin`` and ``pip install --no-deps face_recognition_models`` (100 MB) provide it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -71,13 +71,21 @@ def frontal_views(capture: HeadCapture, split: str, size: int, instant: str = ''
     ]
 
 
-def portrait(
+def portraits_of(
+    embed: FaceEmbedding, captures: Sequence[HeadCapture], size: int, instant: str
+) -> dict[str, FloatArray]:
+    """Unit vectors (128,) that people are known by: means over the frontal photographs.
+
+    By the names of the captures. People of whom no face is found, as where hair hangs over both
+    eyes, are left out.
+    """
+    found = {c.name: _portrait(embed, c, size, instant) for c in captures}
+    return {name: vector for name, vector in found.items() if vector is not None}
+
+
+def _portrait(
     embed: FaceEmbedding, capture: HeadCapture, size: int, instant: str
 ) -> FloatArray | None:
-    """Unit vector (128,) that a person is known by: the mean over the frontal photographs.
-
-    None if no face is found in any, as where hair hangs over both eyes.
-    """
     found = [embed(view.rgb) for view in frontal_views(capture, 'train', size, instant)]
     seen = [vector for vector in found if vector is not None]
     if not seen:

@@ -31,8 +31,7 @@ from avatar_ros.training.head.evaluate import held_out, judge_head
 from avatar_ros.training.head.personal import Personalisation, Stages, chosen
 from avatar_ros.training.head.prior_file import Prior, load_prior, save_prior
 from avatar_ros.training.head.prior_run import PriorRun
-from avatar_ros.types import FloatArray
-from benchmarks.face_identity import FaceEmbedding, identity_scores, portrait
+from benchmarks.face_identity import FaceEmbedding, identity_scores, portraits_of
 from benchmarks.head_sheet import contact_sheet
 from benchmarks.metrics import RESULTS, Metric, load
 
@@ -197,12 +196,7 @@ def main() -> None:
         f'of one face; {config.image_size} px; seed {args.seed}; {load()}'
     )
     embed = FaceEmbedding() if args.identity else None
-    portraits: dict[str, FloatArray] = {}
-    for capture in captures if embed is not None else ():
-        assert embed is not None
-        known_by = portrait(embed, capture, config.image_size, INSTANT)
-        if known_by is not None:
-            portraits[capture.name] = known_by
+    portraits = portraits_of(embed, captures, config.image_size, INSTANT) if embed else {}
     sheets = []
     for name, stages in strategies.items():
         rows: list[Metric] = []

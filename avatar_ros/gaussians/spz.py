@@ -1,7 +1,7 @@
 # Copyright 2026 Avatar ROS developers
 # SPDX-License-Identifier: Apache-2.0
 
-"""Niantic's .spz: Gaussians in fixed point behind gzip, about a tenth of a .ply.
+"""Niantic's .spz: Gaussians in fixed point behind gzip, far smaller than a .ply.
 
 Versions 2 (read) and 3 (read, written) of https://github.com/nianticlabs/spz: 16 bytes of header,
 then all positions (24 bits, 12 of them fraction), opacities, colours, log scales, rotations,

@@ -3,6 +3,7 @@
 """Skeletons of tracked people as markers for RViz."""
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from geometry_msgs.msg import Point
@@ -28,6 +29,7 @@ def joint_positions(pose: BodyPose) -> FloatArray:
     )[:, :3, 3]
 
 
+@cache
 def _rest_joints(skeleton: Skeleton) -> FloatArray:
     """(J, 3); a joint that SMPL-X does not have (SMPL's hands) rests at its parent."""
     joints = free_rest_landmarks().joints

@@ -27,16 +27,16 @@ _PARTING = (
 _CLOSING = ('mouthClose',)
 #: Gaps that differ by less are the noise of landmarks.
 _NOISE_M = 0.001
-#: Cosine of the head's turn below which lips are seen too much from the side.
-_MIN_FACING = 0.6
+#: Cosine of the head's turn below which lips are foreshortened so much that noise would move them.
+_MIN_FACING = 0.75
 
 
 def fit_lips(weights: FloatArray, pixels: FloatArray, R_camera_head: FloatArray) -> FloatArray:
     """ARKit weights (52,) whose lips are as far apart as those seen, as nearly as 0..1 allows.
 
     Weak perspective: what is compared is the gap as the camera sees it, for a face with the free
-    face's distance of eyes. Weights stay as they are if the face is seen too much from the side, or
-    by an estimator with other landmarks.
+    face's distance of eyes. Weights stay as they are if the face is turned too far, landmarks are
+    not finite, or they are those of another estimator.
 
     :param weights: (52,) in the order of `ARKIT_52`.
     :param pixels: (L, 2) landmarks of MediaPipe's face mesh.
@@ -48,13 +48,13 @@ def fit_lips(weights: FloatArray, pixels: FloatArray, R_camera_head: FloatArray)
     flat = R_camera_head[:2]
     apart = np.linalg.norm(pixels[EYES[1]] - pixels[EYES[0]])
     scale = float(apart / np.linalg.norm(flat @ eyes))
-    if scale < 1e-6:
+    if not 1e-6 < scale < np.inf:
         return weights
     up = flat[:, 1] / np.linalg.norm(flat[:, 1])
     seen = max(float(up @ (pixels[UPPER] - pixels[LOWER])) / scale, 0.0)
     gains = up @ flat @ moved
     missing = seen - max(float(up @ flat @ closed + gains @ weights), 0.0)
-    if abs(missing) < _NOISE_M:
+    if not abs(missing) >= _NOISE_M:  # nor where a landmark is not finite
         return weights
     result = np.array(weights, float)
     missing -= np.copysign(_NOISE_M, missing)

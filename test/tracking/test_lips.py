@@ -73,5 +73,6 @@ def test_what_cannot_be_measured_changes_nothing():
         (seen(PARTED, aside), aside),
         (np.zeros((4, 2)), R_OPTICAL_SMPL),
         (np.zeros((468, 2)), R_OPTICAL_SMPL),
+        (np.full((468, 2), np.nan), R_OPTICAL_SMPL),
     ):
         assert fit_lips(SMILE, pixels, R) is SMILE

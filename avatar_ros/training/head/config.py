@@ -147,7 +147,7 @@ def preset(name: str = 'paper', seed: int = 0) -> HeadTrainConfig:
             finetune=40 if small else 400,
             # A prior of dozens of people must give way further than one of 119.
             lr=2.5e-4,
-            # One photograph a step is noise that must die away: worth a decibel.
+            # One photograph a step is noise that must die away.
             cosine=True,
             reference_views=4 if small else 16,
         ),
