@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from typing import Literal
 
 import numpy as np
@@ -23,11 +24,17 @@ from avatar_ros.geometry import quat_from_rotvec
 from avatar_ros.machine import machine
 from avatar_ros.render import Engine, NumbaEngine
 from avatar_ros.render.gsplat_engine import GsplatEngine, why_gsplat_cannot_run
+from avatar_ros.streaming.jpeg import encode_jpeg
+from avatar_ros.streaming.nvjpeg import nvjpeg_works
+from avatar_ros.streaming.xr.encoder import H264Encoder, h264_encoder_name
+from avatar_ros.streaming.xr.packing import Layers, Packer, depth_range
+from avatar_ros.streaming.xr.packing_torch import TorchLayers
 from avatar_ros.training.head.cameras import nersemble_rig
 from benchmarks import network
 from benchmarks.head_scene import random_head
 from benchmarks.metrics import Metric, median_wall_ms, write_results
 from benchmarks.scene import camera, person
+from benchmarks.xr_scene import MovingAvatar, stereo_eyes
 
 COMMAND = 'python -m benchmarks.gpu'
 CHANNELS = 34
@@ -170,6 +177,68 @@ def heads(engine: Engine) -> list[Metric]:
     return rows
 
 
+def packing(scene: MovingAvatar, side: int) -> list[Metric]:
+    """Packing on the GPU against copying floats and packing on the CPU."""
+    packer = Packer(side, side, 2)
+    layers = drawn_for(scene, 5, side)
+    shapes = (3 * side // 2, 2 * side), (3 * side // 4, side), (3 * side // 4, side)
+    ours, theirs = (tuple(np.empty(s, np.uint8) for s in shapes) for _ in range(2))
+
+    def on_gpu() -> None:
+        packer.i420(layers, *depth_range(layers), ours)
+
+    def on_cpu() -> None:
+        arrays = layers.colors.cpu().numpy(), layers.alphas.cpu().numpy()
+        views = [Layers(*view) for view in zip(*arrays, strict=True)]
+        packer.i420(views, *depth_range(views), theirs)
+
+    what = f'two eyes of {side}x{side}, demo avatar, alpha and depth, range and packing to I420'
+    gpu, cpu = _timed(on_gpu), _timed(on_cpu)
+    worst = max(np.abs(a.astype(int) - b).max() for a, b in zip(ours, theirs, strict=True))
+    rows = [
+        _metric(f'xr.pack_{side}.ms', gpu, 'ms', f'{what}, on the GPU'),
+        _metric(f'xr.pack_{side}.of_cpu', gpu / cpu, 'x', f'{what}, of copying floats and the CPU'),
+        _metric(f'xr.pack_{side}.parity', float(worst), 'levels', f'{what}, worst pixel'),
+    ]
+    if nvjpeg_works():
+        picture = packer.rgb(layers, *depth_range(layers))
+        assert isinstance(picture, torch.Tensor)
+        gpu = _timed(partial(encode_jpeg, picture, 80))
+        cpu = _timed(lambda: encode_jpeg(picture.cpu().numpy(), 80))
+        what = f'{2 * side}x{3 * side // 2}, quality 80, from a picture on the GPU'
+        rows.append(_metric(f'xr.nvjpeg_{side}.ms', gpu, 'ms', what))
+        rows.append(_metric(f'xr.nvjpeg_{side}.of_cpu', gpu / cpu, 'x', f'{what}, of OpenCV'))
+    return rows
+
+
+def headset_frame(scene: MovingAvatar, side: int) -> Metric:
+    """A frame for a headset, from the pose to the bytes."""
+    encoder, frames = H264Encoder(side, side, 2), count()
+
+    def frame() -> None:
+        layers = drawn_for(scene, next(frames), side)
+        encoder.encode(layers, *depth_range(layers), False)
+
+    what = f'two eyes of {side}x{side}, demo avatar, pose to H.264 by {h264_encoder_name()}'
+    return _metric(f'xr.frame_{side}.ms', _timed(frame), 'ms', what)
+
+
+def drawn_for(scene: MovingAvatar, frame: int, side: int) -> TorchLayers:
+    """What both eyes see."""
+    scene.pose(frame)
+    drawn = scene.player.draw(scene.locked(stereo_eyes(), side, side), depth=True)
+    return TorchLayers(drawn.colors, drawn.alphas[..., 0])
+
+
+def streaming(engine: Engine) -> list[Metric]:
+    """Views for headsets."""
+    scene = MovingAvatar(engine=engine)
+    rows = []
+    for side in (464, 1024):
+        rows += [*packing(scene, side), headset_frame(scene, side)]
+    return rows
+
+
 def networks() -> list[Metric]:
     """The rows of `benchmarks.network` that are of CUDA."""
     device = f'{torch.cuda.get_device_name()}; {machine()}'
@@ -185,7 +254,7 @@ def main() -> int:
     engine = GsplatEngine()
     engine.warm_up()
     rows = [*parity(engine), gradients(engine), *speed(engine), *avatar(engine)]
-    rows += [*heads(engine), *networks()]
+    rows += [*heads(engine), *streaming(engine), *networks()]
     write_results('gpu', rows)
     return 0
 

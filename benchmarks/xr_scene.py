@@ -11,7 +11,7 @@ from avatar_ros.avatars.player import Player
 from avatar_ros.avatars.stage import Stage
 from avatar_ros.body import SMPLX, BodyPose
 from avatar_ros.geometry import R_OPTICAL_SMPL, Camera, matrix_from_quat, quat_from_rotvec, rigid
-from avatar_ros.render import NumbaEngine
+from avatar_ros.render import Engine, NumbaEngine
 from avatar_ros.streaming.xr.packing import Layers
 from avatar_ros.streaming.xr.viewport import LockedViewport, cameras_of_eyes
 from avatar_ros.training.synthetic.acting import acted_motion
@@ -26,8 +26,10 @@ _LENS = (-1.0, 1.0, -1.0, 1.0)
 class MovingAvatar:
     """Poses of a person who moves and turns, and the views of them."""
 
-    def __init__(self, frames: int = 90, avatar: str = 'demo') -> None:
-        engine = NumbaEngine(threads=1)
+    def __init__(
+        self, frames: int = 90, avatar: str = 'demo', engine: Engine | None = None
+    ) -> None:
+        engine = engine or NumbaEngine(threads=1)
         self.player = Player(load_avatar(avatar, engine.device), engine, Stage())
         # Slower than the capture's: one turn and seven poses in three seconds are a dance.
         self._rotvecs = acted_motion(frames * 2, turns=0.3)[:frames]

@@ -26,7 +26,7 @@ from avatar_ros.nodes.graph_health import GraphHealth
 from avatar_ros.nodes.parameters import parameter
 from avatar_ros.nodes.runtime import run_node
 from avatar_ros.nodes.worker import Sink, Worker
-from avatar_ros.render import RasterizeMode, to_rgb8
+from avatar_ros.render import RasterizeMode, rgb8_on_device, to_rgb8
 from avatar_ros.streaming.xr.access import (
     Access,
     generated_certificate,
@@ -36,7 +36,8 @@ from avatar_ros.streaming.xr.access import (
     tls_context,
 )
 from avatar_ros.streaming.xr.encoder import warm_up
-from avatar_ros.streaming.xr.packing import Layers
+from avatar_ros.streaming.xr.packing import Layers, Views
+from avatar_ros.streaming.xr.packing_torch import TorchLayers
 from avatar_ros.streaming.xr.server import XrServer
 from avatar_ros.types import Image
 
@@ -290,10 +291,11 @@ class XrServerNode(AvatarNode[XrServerParameters]):
         frame_id = self.parameters.stage_frame
         self.report(job, stages_ms, size, client_id=client_id, frame_id=frame_id)
 
-    def _draw(self, player: Player, cameras: tuple[Camera, ...]) -> list[Layers]:
+    def _draw(self, player: Player, cameras: tuple[Camera, ...]) -> Views:
         rendered = player.draw(cameras, depth=True)
-        colors = rendered.colors.detach().cpu().numpy()
-        alphas = rendered.alphas.detach().cpu().numpy()
+        if rendered.colors.is_cuda:
+            return TorchLayers(rendered.colors.detach(), rendered.alphas.detach()[..., 0])
+        colors, alphas = rendered.colors.detach().numpy(), rendered.alphas.detach().numpy()
         return [Layers(colors[k], alphas[k, ..., 0]) for k in range(len(cameras))]
 
     def _show_mjpeg(self, server: XrServer, player: Player) -> None:
@@ -305,7 +307,8 @@ class XrServerNode(AvatarNode[XrServerParameters]):
         )
         view = camera.at(player.stage.view_from_avatar_frame(camera.T_camera_world))
         drawn = player.draw([view], torch.tensor(_MJPEG_BACKGROUND), depth=False)
-        server.show_mjpeg(to_rgb8(drawn.colors[0]))
+        colors = drawn.colors[0]
+        server.show_mjpeg(rgb8_on_device(colors) if colors.is_cuda else to_rgb8(colors))
 
     def _keep_pace(self, job: Job) -> None:
         """Wait until the next frame is due; newer poses wait in the mailbox meanwhile."""

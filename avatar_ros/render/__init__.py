@@ -11,7 +11,7 @@ from avatar_ros.render.engine import Engine, RasterizeMode, Rendered, RenderMode
 from avatar_ros.render.gsplat_engine import GsplatEngine
 from avatar_ros.render.numba_engine import NumbaEngine
 from avatar_ros.render.reference import ReferenceEngine
-from avatar_ros.render.rgb8 import to_rgb8
+from avatar_ros.render.rgb8 import rgb8_on_device, to_rgb8
 from avatar_ros.render.select import ENGINES, rasterize, select_engine
 from avatar_ros.render.workspace import Workspace
 
@@ -27,5 +27,6 @@ __all__ = [
     'Workspace',
     'rasterize',
     'select_engine',
+    'rgb8_on_device',
     'to_rgb8',
 ]

@@ -31,6 +31,12 @@ def _convert(colors, channels, out):  # type: ignore[no-untyped-def]
                 out[3 * p + k] = _byte(colors[channels * p + k])
 
 
+def rgb8_on_device(colors: Tensor) -> Tensor:
+    """As `to_rgb8`, left on the device of the colours."""
+    unit = colors[..., :3].detach().nan_to_num(0.0, 1.0, 0.0).clamp(0, 1)
+    return (unit * 255 + 0.5).to(torch.uint8)
+
+
 def to_rgb8(colors: Tensor | Array, out: Image | None = None) -> Image:
     """Bytes (..., 3) of colours (..., 3 or 4), clamped to 0..1; a fourth channel is dropped.
 
@@ -38,8 +44,7 @@ def to_rgb8(colors: Tensor | Array, out: Image | None = None) -> Image:
     """
     if isinstance(colors, Tensor):
         if colors.is_cuda:
-            scaled = colors[..., :3].detach().clamp(0, 1) * 255 + 0.5
-            return np.asarray(scaled.to(torch.uint8).cpu().numpy())
+            return np.asarray(rgb8_on_device(colors).cpu().numpy())
         colors = colors.detach().numpy()
     colors = np.ascontiguousarray(colors, np.float32)
     if out is None:

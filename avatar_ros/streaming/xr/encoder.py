@@ -5,18 +5,17 @@
 
 import logging
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from typing import Protocol
 
 import av
-import cv2
 import numpy as np
 from av.video.frame import PictureType
 
-from avatar_ros.streaming.xr.packing import Layers, Packer, depth_range, packed_size
+from avatar_ros.streaming.jpeg import encode_jpeg
+from avatar_ros.streaming.xr.packing import Layers, Packer, Views, depth_range, packed_size
 from avatar_ros.types import Array
 
 logger = logging.getLogger(__name__)
@@ -38,7 +37,7 @@ class Encoded:
 class Encoder(Protocol):
     """Makes pictures of one size."""
 
-    def encode(self, layers: Sequence[Layers], near: float, far: float, key: bool) -> Encoded:
+    def encode(self, layers: Views, near: float, far: float, key: bool) -> Encoded:
         """The views of one frame, packed."""
 
 
@@ -108,7 +107,7 @@ class H264Encoder:
         self._start = time.monotonic()
         self._pts = -1
 
-    def encode(self, layers: Sequence[Layers], near: float, far: float, key: bool) -> Encoded:
+    def encode(self, layers: Views, near: float, far: float, key: bool) -> Encoded:
         """See `Encoder`."""
         self._frame.make_writable()  # a reference that the encoder kept must not change
         y, u, v = (_rows(plane) for plane in self._frame.planes)
@@ -136,13 +135,9 @@ class JpegEncoder:
     def __init__(self, width: int, height: int, views: int) -> None:
         self._packer = Packer(width, height, views)
 
-    def encode(self, layers: Sequence[Layers], near: float, far: float, key: bool) -> Encoded:
+    def encode(self, layers: Views, near: float, far: float, key: bool) -> Encoded:
         """See `Encoder`."""
-        options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-        ok, jpeg = cv2.imencode('.jpg', self._packer.bgr(layers, near, far), options)
-        if not ok:
-            raise ValueError('OpenCV could not encode a picture as JPEG.')
-        return Encoded(jpeg.tobytes(), True)
+        return Encoded(encode_jpeg(self._packer.rgb(layers, near, far), _JPEG_QUALITY), True)
 
 
 def warm_up() -> None:

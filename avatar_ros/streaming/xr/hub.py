@@ -18,7 +18,7 @@ import numpy as np
 from avatar_ros.geometry import Camera
 from avatar_ros.streaming.xr import protocol
 from avatar_ros.streaming.xr.encoder import Encoded, Encoder, H264Encoder, JpegEncoder
-from avatar_ros.streaming.xr.packing import Layers, depth_range
+from avatar_ros.streaming.xr.packing import Views, depth_range
 from avatar_ros.streaming.xr.protocol import Eyes, FrameTimes, Hello, Lane
 from avatar_ros.streaming.xr.rate import RateControl
 from avatar_ros.streaming.xr.viewers import Allowance, Viewer
@@ -284,7 +284,7 @@ class Hub:
     def finish(
         self,
         work: Work,
-        layers: Sequence[Layers],
+        layers: Views,
         t_sample_ms: float,
         render_ms: float,
         clock: Callable[[], float],

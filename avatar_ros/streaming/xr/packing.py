@@ -4,7 +4,7 @@
 """From what a rasterizer gives to the picture that goes to clients, in one pass over its buffers.
 
 Layout in ``docs/xr_protocol.md``: colours beside each other, below them alpha and inverse depth
-at half the size. H.264 gets I420 planes (BT.709, limited range), JPEG gets BGR.
+at half the size. H.264 gets I420 planes (BT.709, limited range), JPEG gets RGB.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
+from torch import Tensor
 
+from avatar_ros.streaming.xr import packing_torch
+from avatar_ros.streaming.xr.packing_torch import TorchLayers
 from avatar_ros.types import Array
 
 F = np.float32
@@ -28,6 +31,10 @@ class Layers:
     """(H, W, 4) float32: RGB on black (premultiplied with alpha), depth in metres."""
     alphas: Array
     """(H, W) float32 coverage; colours are black where it is 0."""
+
+
+#: The views of one frame, where the rasterizer left them.
+Views = Sequence[Layers] | TorchLayers
 
 
 def packed_size(width: int, height: int, views: int) -> tuple[int, int]:
@@ -176,9 +183,13 @@ class Packer:
         self._rows = np.empty(width, F), np.empty(width, F)
 
     def i420(
-        self, layers: Sequence[Layers], near: float, far: float, planes: tuple[Array, Array, Array]
+        self, layers: Views, near: float, far: float, planes: tuple[Array, Array, Array]
     ) -> None:
         """Write Y (1.5 h, n w), U and V of half that size; their rows may be padded."""
+        if isinstance(layers, TorchLayers):
+            for plane, packed in zip(planes, packing_torch.i420(layers, near, far), strict=True):
+                plane[:] = packed.cpu().numpy()
+            return
         y, u, v = planes
         for k, layer in enumerate(layers):
             colors, alphas = map(np.ascontiguousarray, (layer.colors, layer.alphas))
@@ -191,15 +202,17 @@ class Packer:
         u[self.height // 2 :] = 128
         v[self.height // 2 :] = 128
 
-    def bgr(self, layers: Sequence[Layers], near: float, far: float) -> Array:
-        """(1.5 h, n w, 3) for a JPEG encoder."""
+    def rgb(self, layers: Views, near: float, far: float) -> Array | Tensor:
+        """(1.5 h, n w, 3) of uint8 for a JPEG encoder, where the layers are."""
+        if isinstance(layers, TorchLayers):
+            return packing_torch.rgb(layers, near, far)
         width, height = packed_size(self.width, self.height, self.views)
         out = np.empty((height, width, 3), np.uint8)
         grey = np.empty((height, width), np.uint8)
         for k, layer in enumerate(layers):
             left = k * self.width
-            rgb = np.clip(np.nan_to_num(layer.colors[..., 2::-1]), 0, 1)
-            out[: self.height, left : left + self.width] = rgb * 255 + 0.5
+            colors = np.clip(np.nan_to_num(layer.colors[..., :3]), 0, 1)
+            out[: self.height, left : left + self.width] = colors * 255 + 0.5
             _halve(layer.colors, layer.alphas, self._alpha, self._inverse)
             self._extras(k, near, far, F(0), F(255), grey)
         out[self.height :] = grey[self.height :, :, None]
@@ -217,10 +230,13 @@ class Packer:
         )  # fmt: skip
 
 
-def depth_range(layers: Sequence[Layers]) -> tuple[float, float]:
+def depth_range(layers: Views) -> tuple[float, float]:
     """Nearest and farthest depth of what is solid in any view, a little wider; 1, 2 if nothing."""
-    ranges = [_depths(layer.colors, layer.alphas) for layer in layers]
-    low, high = min(near for near, _ in ranges), max(far for _, far in ranges)
+    if isinstance(layers, TorchLayers):
+        low, high = packing_torch.solid_depths(layers)
+    else:
+        ranges = [_depths(layer.colors, layer.alphas) for layer in layers]
+        low, high = min(near for near, _ in ranges), max(far for _, far in ranges)
     if not low < np.inf:
         return 1.0, 2.0
     return max(low * 0.98, 0.01), max(high * 1.02, low + 0.02)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
+from torch import Tensor
 
 from avatar_ros.streaming.jpeg import encode_jpeg
 from avatar_ros.streaming.xr import protocol
@@ -161,8 +162,8 @@ class XrServer:
         message = protocol.camera_picture(encode_jpeg(rgb, 70))
         self._loop.call_soon_threadsafe(self._send_camera, message)
 
-    def show_mjpeg(self, rgb: Image) -> None:
-        """The default view (H, W, 3), for the MJPEG address."""
+    def show_mjpeg(self, rgb: Image | Tensor) -> None:
+        """The default view (H, W, 3) of uint8, for the MJPEG address."""
         jpeg = encode_jpeg(rgb)
         self._loop.call_soon_threadsafe(self._send_mjpeg, jpeg)
 
