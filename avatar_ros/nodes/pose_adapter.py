@@ -20,7 +20,9 @@ from avatar_ros.nodes.pose_sources import SOURCES, Options, TopicSource, UdpSour
 from avatar_ros.nodes.runtime import run_node
 from avatar_ros.nodes.udp import UdpListener
 from avatar_ros.nodes.worker import Worker
-from avatar_ros.tracking.adapters import PeopleIK, Reading
+from avatar_ros.tracking import OneEuroConfig
+from avatar_ros.tracking.adapters import NamedPoints, PeopleIK, Reading
+from avatar_ros.tracking.pose_filter import PoseFilter, PoseFilterConfig
 from avatar_ros.tracking.rest_landmarks import free_rest_landmarks
 
 _QUIET_S = 2.0
@@ -45,6 +47,13 @@ class AdapterParameters:
     fixed_frame: str = parameter('world', 'frame in which poses from TF are expressed')
     frame_id: str = parameter('world', 'frame of sources that tell none')
     person_id: str = parameter('', 'only this person, such as zed_7; empty = everybody')
+    filter__when: str = parameter(
+        'auto',
+        'smooth poses (One-Euro); auto = of sources that give points alone',
+        choices=('auto', 'always', 'never'),
+    )
+    filter__min_cutoff_hz: float = parameter(2.0, 'lower is calmer at rest', low=0.05, high=60.0)
+    filter__beta: float = parameter(4.0, 'higher follows fast motion better', low=0.0, high=1000.0)
     host: str = parameter('127.0.0.1', 'address to listen on for packets; 0.0.0.0 = every network')
     port: int = parameter(0, 'UDP port; 0 = the usual one of the source', low=0, high=65535)
 
@@ -57,6 +66,8 @@ class PoseAdapterNode(Node):
         p = self.parameters = declare(self, AdapterParameters)
         self.statistics = Statistics()
         self._people = PeopleIK(free_rest_landmarks())
+        one_euro = OneEuroConfig(p.filter__min_cutoff_hz, p.filter__beta)
+        self._smooth = PoseFilter(PoseFilterConfig(one_euro, one_euro))
         options = {'qos_overriding_options': qos.overridable()}
         self._pose = self.create_publisher(BodyPoseMsg, 'body_pose', qos.POSE, **options)
         self._face = self.create_publisher(
@@ -143,6 +154,8 @@ class PoseAdapterNode(Node):
                 self._failed(error, 'people_refused')
                 continue
             if isinstance(result, BodyPose):
+                if self._smoothed(reading):
+                    result = self._smooth(result)
                 self._pose.publish(messages.body_pose_message(result))
                 self.statistics.count('poses')
                 self.statistics.info['fit_error_mm'] = f'{1e3 * self._people.error_m:.1f}'
@@ -150,6 +163,10 @@ class PoseAdapterNode(Node):
                 self._face.publish(messages.face_expression_message(result))
                 self.statistics.count('faces')
             self.statistics.tick()
+
+    def _smoothed(self, reading: Reading) -> bool:
+        when = self.parameters.filter__when
+        return when == 'always' or (when == 'auto' and isinstance(reading, NamedPoints))
 
     def _complete(self, result: BodyPose | FaceExpression) -> BodyPose | FaceExpression:
         """With the stamp of the arrival and the configured frame where the source told none."""

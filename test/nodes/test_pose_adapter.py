@@ -23,8 +23,9 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 sys.path.insert(0, str(REPOSITORY / 'test/tracking/adapters'))
 import encoders as enc
+import sources
 from sources import JOINT_NAMES, MARKER_NAMES
-from truth import Truth, bent
+from truth import Jittery, Truth, bent
 
 from avatar_ros.body import BodyPose
 from avatar_ros.msg import BodyPose as BodyPoseMsg
@@ -182,6 +183,47 @@ def test_one_bad_person_does_not_hide_the_other(ros):
     assert wait_for(lambda: node.statistics.counts['poses'] == 1)
     assert node.statistics.counts['people_refused'] == 1
     assert 'scale' in node.statistics.error
+
+
+def poses_of(node, people):
+    """Poses that the node gives for people whom a ZED sees one after another."""
+    shown, complete = [], node._pose.publish
+    node._pose.publish = lambda message: shown.append(messages.parse_body_pose(message))
+    for k, person in enumerate(people):
+        message = enc.zed(person, 38)
+        message.header.stamp.nanosec = 33_000_000 * k
+        node._process(message)
+    node._pose.publish = complete
+    return shown
+
+
+def elbow_spread(shown):
+    quats = np.array([pose.rotation('left_elbow') for pose in shown[10:]])
+    return np.linalg.norm((quats * np.sign(quats[:, :1])).std(axis=0))
+
+
+@pytest.mark.parametrize('when', ['auto', 'always', 'never'])
+def test_points_that_jitter_give_a_calmer_pose_unless_that_is_turned_off(ros, when):
+    def people(rng):
+        return [Jittery(bent(left_elbow=(0, -0.8, 0)), 0.01, rng) for _ in range(40)]
+
+    node = adapter(ros, 'zed', f'filter.when:={when}', subscribe=False)
+    shown = elbow_spread(poses_of(node, people(np.random.default_rng(0))))
+    solve = sources.solver(sources.SOURCES['zed_38'])
+    raw = [solve(enc.zed(person, 38))[0] for person in people(np.random.default_rng(0))]
+    if when == 'never':
+        assert shown == pytest.approx(elbow_spread(raw), rel=1e-3)
+    else:
+        assert shown < 0.8 * elbow_spread(raw)
+
+
+def test_rotations_of_a_headset_pass_as_they_are(ros):
+    node, shown = adapter(ros, 'isaac_full_body', subscribe=False), []
+    node._pose.publish = lambda message: shown.append(messages.parse_body_pose(message))
+    for angle in (0.0, 1.0):
+        person = bent(left_elbow=(0, -angle, 0))
+        node._process(byte_message(enc.isaac_full_body(person)))
+    assert abs(shown[-1].rotation('left_elbow') @ person.quats[18]) == pytest.approx(1, abs=1e-6)
 
 
 # -- fuzz ----------------------------------------------------------------------------------------
