@@ -34,7 +34,7 @@ README_ROWS = (
     ('head.cpu.full.all.psnr', 'head from 3 photographs: faces and views that none of them shows'),
     ('head.cpu.no_prior.all.psnr', 'the same networks without the prior'),
     ('head.live.fps', 'whole graph, a head driven by a face video, 256x256: frames out'),
-    ('gpu.head.paper_512.with_cnn.fps', 'head of HeadGAP sizes at 512x512 on one NVIDIA H100'),
+    ('gpu.head.paper_512.with_cnn.fps', 'head of HeadGAP sizes at 512x512 on one NVIDIA H200'),
     ('gpu.forward.200k_stereo.ms', '200,000 Gaussians for both eyes of a headset on the same GPU'),
     (
         'xr.pose_lane.demo.psnr_db',

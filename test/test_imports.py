@@ -20,7 +20,7 @@ MAY_USE = {
     'streaming': {'geometry'},
     'training': {'geometry', 'body', 'gaussians', 'render', 'avatars', 'tracking'},
 }
-TOP_LEVEL = {'types', 'assets', 'machine'}
+TOP_LEVEL = {'types', 'assets', 'machine', 'cuda_graph'}
 ROS = ('rclpy', 'ament_index_python', 'cv_bridge', 'rosidl_runtime_py')
 
 

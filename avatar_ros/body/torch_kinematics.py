@@ -60,8 +60,9 @@ def joint_motion(
     for level in _levels(skeleton):
         parents = [skeleton.parents[j] for j in level]
         up = torch.stack([turns[p] for p in parents])
-        bones = rest[level] - rest[parents]
-        turned = quat_multiply(up, quats[level])
+        # Row by row: a list as an index would be copied to the GPU at each call.
+        bones = torch.stack([rest[j] - rest[p] for j, p in zip(level, parents, strict=True)])
+        turned = quat_multiply(up, torch.stack([quats[j] for j in level]))
         placed = torch.stack([places[p] for p in parents]) + quat_rotate(up, bones)
         for row, joint in enumerate(level):
             turns[joint], places[joint] = turned[row], placed[row]

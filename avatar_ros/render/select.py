@@ -45,16 +45,16 @@ def select_engine(name: str = 'auto', *, threads: int = 1) -> Engine:
     return engine
 
 
-@lru_cache(maxsize=1)
-def _default_engine() -> Engine:
-    return select_engine('auto')
+@lru_cache(maxsize=2)
+def _engine_for(device: str) -> Engine:
+    return select_engine('auto' if device == 'cuda' else 'numba')
 
 
 def rasterize(
     gaussians: Gaussians, cameras: Sequence[Camera], *, engine: Engine | None = None, **options: Any
 ) -> Rendered:
-    """Images of Gaussians with `engine`, or with the one that 'auto' chose at the first call.
+    """Images of Gaussians with `engine`, or with the fastest for the device that they are on.
 
     Takes the options of `Engine.rasterize`.
     """
-    return (engine or _default_engine()).rasterize(gaussians, cameras, **options)
+    return (engine or _engine_for(gaussians.device.type)).rasterize(gaussians, cameras, **options)

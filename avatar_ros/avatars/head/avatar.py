@@ -21,6 +21,7 @@ from avatar_ros.avatars.head.placing import ground_height_of, neck_of
 from avatar_ros.avatars.head.rig import HeadRig, displacement, place
 from avatar_ros.avatars.skinned import eye_rotation
 from avatar_ros.body import ARKIT_52, FLAME, BodyPose, FaceExpression
+from avatar_ros.cuda_graph import GraphedCall
 from avatar_ros.gaussians import Gaussians
 from avatar_ros.gaussians.spherical_harmonics import evaluate_sh, rgb_from_sh0
 from avatar_ros.geometry import rotvec_from_matrix, rotvec_from_quat
@@ -50,6 +51,8 @@ class HeadAvatar:
         self._seen: Gaussians | None = None
         self._base = np.eye(3)
         self._cnn: ScreenCnn | None = None
+        #: On a GPU the hundreds of small kernels of `_act` take longer to launch than to run.
+        self.acting = GraphedCall(self._act)
         tensors = {
             name: torch.from_numpy(np.array(values)).to(self.device)
             for name, values in bundle.tensors.items()
@@ -122,13 +125,17 @@ class HeadAvatar:
         weights = self.expression_weights(expression)
         if not (np.isfinite(rotvecs).all() and np.isfinite(translation).all()):
             raise ValueError('pose is not finite; drop the sample that it comes from.')
-        frames = self._rig.frames(
-            self._shape,
-            self._tensor(weights[None]),
-            self._tensor(rotvecs[None]),
-            self._tensor(translation[None]),
-            rest=self._rest,
+        means, quats, scales, colors = self.acting(
+            *(self._tensor(values[None]) for values in (weights, rotvecs, translation))
         )
+        self._seen = Gaussians(means, quats, scales, self._local.opacities[0], colors)
+        return self._seen
+
+    def _act(
+        self, weights: Tensor, rotvecs: Tensor, translation: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Means, quaternions, scales and colours or features (N, ...) of one instant."""
+        frames = self._rig.frames(self._shape, weights, rotvecs, translation, rest=self._rest)
         means, quats, scales = place(self._local, frames)
         if self.bundle.config is None:
             colors = rgb_from_sh0(self._sh[:, 0]).clamp(0, 1)
@@ -136,10 +143,7 @@ class HeadAvatar:
             moved = self._net.scaled(displacement(self._local, frames))
             finished = self._net.appearance_net.finish(self._first, moved, self._outputs)
             colors = torch.sigmoid(finished)[0]
-        self._seen = Gaussians(
-            means[0], quats[0], scales[0], self._local.opacities[0], colors.contiguous()
-        )
-        return self._seen
+        return means[0], quats[0], scales[0], colors.contiguous()
 
     def colors_for(self, camera_positions: Sequence[FloatArray] | FloatArray) -> Tensor:
         """RGB (C, N, 3) of the last pose as seen from C points in its frame.

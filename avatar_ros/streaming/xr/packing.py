@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit
 from torch import Tensor
 
+from avatar_ros.cuda_graph import GraphedCall
 from avatar_ros.streaming.xr import packing_torch
 from avatar_ros.streaming.xr.packing_torch import TorchLayers
 from avatar_ros.types import Array
@@ -181,14 +182,17 @@ class Packer:
         self._alpha = np.empty(half, F)
         self._inverse = np.empty(half, F)
         self._rows = np.empty(width, F), np.empty(width, F)
+        self._on_device = GraphedCall(packing_torch.i420)
 
     def i420(
         self, layers: Views, near: float, far: float, planes: tuple[Array, Array, Array]
     ) -> None:
         """Write Y (1.5 h, n w), U and V of half that size; their rows may be padded."""
         if isinstance(layers, TorchLayers):
-            for plane, packed in zip(planes, packing_torch.i420(layers, near, far), strict=True):
-                plane[:] = packed.cpu().numpy()
+            ends = layers.alphas.new_tensor([near, far])
+            packed = self._on_device(layers.colors, layers.alphas, ends[0], ends[1])
+            for plane, values in zip(planes, packed, strict=True):
+                plane[:] = values.cpu().numpy()
             return
         y, u, v = planes
         for k, layer in enumerate(layers):

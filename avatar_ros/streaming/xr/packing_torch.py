@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 _SOLID = 0.5
-#: R, G, B -> luma, then blue - luma and red - luma scaled to the range of 224 levels (BT.709).
+#: R, G, B -> luma; blue - luma and red - luma scaled to the range of 224 levels (BT.709).
 _LUMA = (0.2126, 0.7152, 0.0722)
 _BLUE_SCALE, _RED_SCALE = 224 / 1.8556, 224 / 1.5748
 
@@ -40,12 +40,17 @@ def solid_depths(layers: TorchLayers) -> tuple[float, float]:
     return near, far
 
 
-def i420(layers: TorchLayers, near: float, far: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Y (1.5 H, n W), U and V of half that size, of uint8, on the device of the layers."""
-    rgb = _unit(layers.colors[..., :3])
-    luma = rgb @ rgb.new_tensor(_LUMA)
+def i420(
+    colors: Tensor, alphas: Tensor, near: Tensor, far: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Y (1.5 H, n W), U and V of half that size, of uint8, on the device of the layers.
+
+    Fit for a `GraphedCall`: near and far are tensors too.
+    """
+    rgb = _unit(colors[..., :3])
+    luma = sum((w * rgb[..., k] for k, w in enumerate(_LUMA)), torch.zeros_like(alphas))
     y = _side_by_side(_byte(16 + 219 * luma))
-    below = _extras(layers, near, far, 16.0, 219.0)
+    below = _extras(TorchLayers(colors, alphas), near, far, 16.0, 219.0)
     chroma = []
     for channel, scale in ((2, _BLUE_SCALE), (0, _RED_SCALE)):
         c = _side_by_side(_byte(128 + scale * _halved(rgb[..., channel] - luma)))
@@ -80,13 +85,15 @@ def _halved(planes: Tensor) -> Tensor:
     return planes.reshape(n, height // 2, 2, width // 2, 2).mean((2, 4))
 
 
-def _extras(layers: TorchLayers, near: float, far: float, offset: float, span: float) -> Tensor:
+def _extras(
+    layers: TorchLayers, near: Tensor | float, far: Tensor | float, offset: float, span: float
+) -> Tensor:
     """(H / 2, n W) of uint8: of each view alpha, and beside it inverse depth."""
     solid = (layers.alphas > _SOLID) & (layers.colors[..., 3] > 1e-3)
-    weight = layers.alphas.where(solid, 0.0)
-    weighed = weight / layers.colors[..., 3].where(solid, 1.0)
+    weight = layers.alphas.masked_fill(~solid, 0.0)
+    weighed = weight / layers.colors[..., 3].masked_fill(~solid, 1.0)
     total = _halved(weight)
-    inverse = (_halved(weighed) / total).where(total > 0, 0.0)
+    inverse = (_halved(weighed) / total).masked_fill(total == 0, 0.0)
     inverse = (_spread(inverse) - 1 / far) / (1 / near - 1 / far)
     both = torch.cat([_halved(layers.alphas), inverse], dim=2)
     return _side_by_side(_byte(offset + span * _unit(both)))
@@ -101,14 +108,14 @@ def _spread(inverse: Tensor) -> Tensor:
     full = inverse > 0
     width = inverse.shape[2]
     column = torch.arange(width, device=inverse.device).expand_as(full)
-    before = column.where(full, -1).cummax(2).values
-    after = column.where(full, width).flip(2).cummin(2).values.flip(2)
+    before = column.masked_fill(~full, -1).cummax(2).values
+    after = column.masked_fill(~full, width).flip(2).cummin(2).values.flip(2)
     takes_before = (before >= 0) & ((after == width) | (2 * column + 1 < before + 1 + after))
     source = before.where(takes_before, after).clamp(0, width - 1)
     rows = inverse.gather(2, source)
     has = full.any(2)
     row = torch.arange(inverse.shape[1], device=inverse.device).expand_as(has)
-    last = row.where(has, -1).cummax(1).values
+    last = row.masked_fill(~has, -1).cummax(1).values
     first = has.int().argmax(1, keepdim=True)
     source = last.where(last >= 0, first)
     return rows.gather(1, source[..., None].expand_as(rows))
