@@ -40,6 +40,9 @@ class Encoder(Protocol):
     def encode(self, layers: Views, near: float, far: float, key: bool) -> Encoded:
         """The views of one frame, packed."""
 
+    def aim_at(self, bit_rate: int) -> None:
+        """Another bit rate, if the format has one, from the next picture on; no key frame."""
+
 
 @cache
 def h264_encoder_name() -> str:
@@ -80,7 +83,6 @@ def h264_context(
     if name == 'h264_nvenc':
         context.options = {'preset': 'p1', 'tune': 'ull', 'zerolatency': '1', 'forced-idr': '1'}
         return context
-    kbit = bit_rate // 1000
     context.profile = 'Baseline'
     context.options = {
         'preset': 'ultrafast',
@@ -88,14 +90,19 @@ def h264_context(
         'forced-idr': '1',
         # Half-pixel motion: 0.6 dB and sharper outlines of alpha for a tenth more time.
         # Two frames of buffer: a burst must not wait in the socket.
-        'x264-params': 'subme=1:scenecut=0:'
-        f'vbv-maxrate={kbit}:vbv-bufsize={max(1, round(2 * kbit / fps))}',
+        # FFmpeg's own names: x264 takes another bit rate in midstream only with these.
+        'maxrate': f'{bit_rate}',
+        'bufsize': f'{round(2 * bit_rate / fps)}',
+        'x264-params': 'subme=1:scenecut=0',
     }
     return context
 
 
 class H264Encoder:
-    """I420 straight into the encoder's own planes."""
+    """I420 straight into the encoder's own planes.
+
+    :param bit_rate: the highest that will be aimed at: what a single picture may take follows it.
+    """
 
     def __init__(
         self, width: int, height: int, views: int, *, bit_rate: int = 6_000_000, fps: float = 30.0
@@ -122,6 +129,10 @@ class H264Encoder:
             any(packet.is_keyframe for packet in packets),
         )
 
+    def aim_at(self, bit_rate: int) -> None:
+        """See `Encoder`."""
+        self._context.bit_rate = bit_rate
+
 
 def _rows(plane: av.video.plane.VideoPlane) -> Array:
     """(height, width) writable view of a plane whose rows may be padded."""
@@ -138,6 +149,9 @@ class JpegEncoder:
     def encode(self, layers: Views, near: float, far: float, key: bool) -> Encoded:
         """See `Encoder`."""
         return Encoded(encode_jpeg(self._packer.rgb(layers, near, far), _JPEG_QUALITY), True)
+
+    def aim_at(self, bit_rate: int) -> None:
+        """See `Encoder`: pictures only become smaller."""
 
 
 def warm_up() -> None:

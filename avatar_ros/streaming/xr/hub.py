@@ -20,7 +20,7 @@ from avatar_ros.streaming.xr import protocol
 from avatar_ros.streaming.xr.encoder import Encoded, Encoder, H264Encoder, JpegEncoder
 from avatar_ros.streaming.xr.packing import Views, depth_range
 from avatar_ros.streaming.xr.protocol import Eyes, FrameTimes, Hello, Lane
-from avatar_ros.streaming.xr.rate import RateControl
+from avatar_ros.streaming.xr.rate import RateControl, peak_rate
 from avatar_ros.streaming.xr.viewers import Allowance, Viewer
 from avatar_ros.streaming.xr.viewport import LockedViewport, cameras_of_eyes, eyes_of_cameras
 from avatar_ros.types import FloatArray
@@ -48,7 +48,6 @@ class Stream:
     encoder: Encoder | None = None
     size: tuple[int, int] = (0, 0)
     views: int = 0
-    bit_rate: int = 0
     apart_until_s: float = 0.0
 
     @property
@@ -334,18 +333,18 @@ class Hub:
         size = cameras[0].width, cameras[0].height
         rung = stream.rate.step
         same = stream.size == size and stream.views == len(cameras)
-        if stream.encoder is not None and same and stream.bit_rate == rung.bit_rate:
-            return stream.encoder
-        if stream.lane == 'jpeg':
-            encoder: Encoder = JpegEncoder(*size, len(cameras))
-        else:
-            encoder = H264Encoder(*size, len(cameras), bit_rate=rung.bit_rate, fps=self._fps)
-            with self._lock:
-                for viewer in stream.members:
-                    viewer.wants_key = True
-        stream.encoder, stream.size, stream.views = encoder, size, len(cameras)
-        stream.bit_rate = rung.bit_rate
-        return encoder
+        if stream.encoder is None or not same:
+            if stream.lane == 'jpeg':
+                stream.encoder = JpegEncoder(*size, len(cameras))
+            else:
+                peak = peak_rate(rung.scale)
+                stream.encoder = H264Encoder(*size, len(cameras), bit_rate=peak, fps=self._fps)
+                with self._lock:
+                    for viewer in stream.members:
+                        viewer.wants_key = True
+            stream.size, stream.views = size, len(cameras)
+        stream.encoder.aim_at(rung.bit_rate)
+        return stream.encoder
 
 
 def picture_size(height: float, aspect: float) -> tuple[int, int]:

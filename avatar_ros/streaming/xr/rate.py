@@ -18,13 +18,21 @@ class Rung:
     bit_rate: int
 
 
-#: From good links to bad ones. Sizes change seldom: a new size is a new encoder and a key frame.
+#: From good links to bad ones. Sizes change seldom: a new size is a new
+#: encoder and a key frame, a bit rate is neither.
 LADDER = (
     Rung(1.0, 6_000_000),
     Rung(1.0, 3_000_000),
     Rung(0.75, 1_500_000),
     Rung(0.5, 700_000),
 )
+
+
+def peak_rate(scale: float) -> int:
+    """Highest bit rate of pictures of that scale: it changes without a new encoder."""
+    return max(rung.bit_rate for rung in LADDER if rung.scale == scale)
+
+
 _JUDGED_S = 1.0
 _PROBE_S = 4.0
 #: A round trip above the best one by this much means that frames wait somewhere.

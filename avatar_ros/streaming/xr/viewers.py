@@ -13,8 +13,8 @@ from avatar_ros.streaming.xr import protocol
 from avatar_ros.streaming.xr.protocol import Eyes, Hello, Lane, ProtocolError
 from avatar_ros.types import FloatArray
 
-#: Frames that may be on the way, unacknowledged.
-WINDOW = 2
+#: Frames that may be on the way, unacknowledged: one more than a lost packet holds up.
+WINDOW = 3
 #: Eyes and acknowledgements a second that a client may send, and how many at once.
 _MESSAGES_PER_S, _BURST = 400.0, 120.0
 _KEYS_PER_S = 2.0

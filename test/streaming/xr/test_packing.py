@@ -86,6 +86,21 @@ def test_each_picture_is_decodable_as_it_comes():
         assert len(decoder.decode(av.Packet(encoded.data))) == 1
 
 
+def test_the_bit_rate_changes_in_midstream_without_a_key_frame():
+    rng = np.random.default_rng(0)
+    views = [disc(128, 192) for _ in range(30)]
+    for view in views:
+        view.colors[..., :3] *= rng.random((192, 128, 3), np.float32)
+    encoder, sizes = H264Encoder(128, 192, 1, bit_rate=4_000_000), []
+    for bit_rate in (4_000_000, 500_000, 4_000_000):
+        encoder.aim_at(bit_rate)
+        encoded = [encoder.encode([view], 1.0, 2.0, False) for view in views]
+        assert not any(picture.key for picture in encoded[1:])
+        sizes.append(np.mean([len(picture.data) for picture in encoded[10:]]))
+    assert sizes[1] < 0.4 * sizes[0]
+    assert sizes[2] > 0.7 * sizes[0]
+
+
 def test_grey_levels_use_the_limited_range_and_nothing_else():
     height, width = 16, 16
     colors = np.zeros((height, width, 4), np.float32)
