@@ -18,6 +18,7 @@ from launch.actions import (
 )
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
+from launch_ros.substitutions import ExecutableInPackage
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
@@ -68,8 +69,10 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     context.launch_configurations['replay_tracker'] = 'camera' if images else 'none'
     image = value['image_topic']
     topics = (image, f'{image}/compressed', value['camera_info_topic']) if images else POSES
-    command = ['ros2', 'run', 'avatar_ros', 'avatar_ros', 'replay', value['bag'], '--clock']
+    # The executable itself: `ros2 run` would not pass a SIGTERM on.
+    executable = ExecutableInPackage(package='avatar_ros', executable='avatar_ros')
+    command = [executable, 'replay', value['bag'], '--clock']
     if value['loop'] == 'true':
-        command.append('--loop')
+        command += ['--loop', '0']
     player = ExecuteProcess(cmd=[*command, '--topics', *topics], output='screen')
     return [TimerAction(period=float(value['start_s']), actions=[player])]

@@ -4,12 +4,14 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rclpy.lifecycle import Publisher, State, TransitionCallbackReturn
 from visualization_msgs.msg import MarkerArray
 
 from avatar_ros.avatars.player import Picture, orbit_camera
+from avatar_ros.body import BodyPose
 from avatar_ros.geometry import Camera
 from avatar_ros.msg import ViewRequest
 from avatar_ros.nodes import messages, qos
@@ -149,6 +151,11 @@ class AvatarRendererNode(AvatarNode[RendererParameters]):
     def _skeletons_listened(self) -> bool:
         return self._skeletons is not None and bool(self._skeletons.get_subscription_count())
 
+    def _publish_skeletons(self, placed: Sequence[BodyPose], job: Job) -> None:
+        assert self._skeletons is not None
+        stage = self.parameters.stage_frame
+        self._skeletons.publish(skeleton_markers(placed, job.pose.stamp_ns, stage))
+
     def show(self, job: Job) -> None:
         player = self.player
         assert player is not None
@@ -157,9 +164,12 @@ class AvatarRendererNode(AvatarNode[RendererParameters]):
         targets = [self._eyes[eye] for eye in eyes]
         sinks = [sink for sink in self.sinks if sink.wanted()]
         watched = bool(sinks) or any(t.listened() for t in targets)
-        # A frame makes a status, and places the skeletons.
-        watched = watched or self.status_listened() or self._skeletons_listened()
-        if not watched and not self.parameters.render_unwatched:
+        # A frame makes a status.
+        watched = watched or self.status_listened() or self.parameters.render_unwatched
+        if not watched:
+            if self._skeletons_listened():  # bones are not drawn
+                job, people = self.gather(job)
+                self._publish_skeletons(player.place_people(people), job)
             self.skip()
             return
         job, people = self.gather(job)
@@ -174,9 +184,8 @@ class AvatarRendererNode(AvatarNode[RendererParameters]):
             target.publish(picture, job.pose.stamp_ns)
         for sink in sinks:
             sink.accept(frame.pictures[0])
-        if self._skeletons is not None and self._skeletons_listened():
-            stage = self.parameters.stage_frame
-            self._skeletons.publish(skeleton_markers(player.placed, job.pose.stamp_ns, stage))
+        if self._skeletons_listened():
+            self._publish_skeletons(player.placed, job)
         frame.stages_ms['publish'] = (time.perf_counter() - start) * 1e3
         camera = frame.pictures[0].camera
         self.report(

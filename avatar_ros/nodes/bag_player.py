@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rosbags.interfaces import QosDurability
 from rosbags.rosbag2 import Reader
 from rosbags.rosbag2.errors import ReaderError
 from rosgraph_msgs.msg import Clock
@@ -66,10 +67,8 @@ class BagPlayer(Node):
         self._closing = threading.Event()
         self._shown_ns = -1
         self._shown = threading.Condition()
-        # Reliable reaches both kinds of subscriber.
-        profile = QoSProfile(depth=10)
         self._publishers_by_topic = {
-            c.topic: self.create_publisher(message_class(c.msgtype), c.topic, profile)
+            c.topic: self.create_publisher(message_class(c.msgtype), c.topic, _profile(c))
             for c in self._connections
         }
         self._clock_publisher = (
@@ -191,6 +190,14 @@ class BagPlayer(Node):
             self._shown.notify_all()
         if self._reader.is_open:
             self._reader.close()
+
+
+def _profile(connection: Any) -> QoSProfile:
+    """Reliable, which reaches both kinds of subscriber; latched if it was when recorded."""
+    offered = connection.ext.offered_qos_profiles
+    latched = any(q.durability is QosDurability.TRANSIENT_LOCAL for q in offered)
+    durability = DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
+    return QoSProfile(depth=10, durability=durability)
 
 
 def _header_stamp_ns(data: bytes) -> int:

@@ -5,16 +5,17 @@
 import contextlib
 import sqlite3
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.rosbag2.errors import WriterError
 
-from avatar_ros.nodes.bag_types import bag_typestore, message_class
+from avatar_ros.nodes.bag_types import bag_typestore, message_class, offered_qos
 from avatar_ros.nodes.health import DiagnosticsPublisher, Statistics
 
 DEFAULT_TOPICS = (
@@ -82,23 +83,17 @@ class BagRecorder(Node):
         writer = self._writer
         if writer is None:
             return
+        profile = _profile([info.qos_profile for info in self.get_publishers_info_by_topic(topic)])
         self._connections[topic] = self._disk.submit(
-            lambda: writer.add_connection(topic, typename, typestore=store)
+            lambda: writer.add_connection(
+                topic, typename, typestore=store, offered_qos_profiles=[offered_qos(profile)]
+            )
         ).result()
-        # What the publishers offer, but deep: a recorder must not lose what a viewer may.
-        offered = [info.qos_profile for info in self.get_publishers_info_by_topic(topic)]
-        best_effort = any(q.reliability == ReliabilityPolicy.BEST_EFFORT for q in offered)
-        qos = QoSProfile(
-            depth=100,
-            reliability=ReliabilityPolicy.BEST_EFFORT
-            if best_effort
-            else ReliabilityPolicy.RELIABLE,
-        )
         self.create_subscription(
             message_class(typename),
             topic,
             lambda data, t=topic: self._take(t, data),
-            qos,
+            profile,
             raw=True,
         )
         self.get_logger().info(f'recording {topic} [{typename}]')
@@ -151,3 +146,16 @@ class BagRecorder(Node):
             self._disk.submit(self._close_writer)
         self._disk.shutdown()  # after everything that was handed over
         self.diagnostics.close()
+
+
+def _profile(offered: Sequence[QoSProfile]) -> QoSProfile:
+    """What all publishers can serve, but deep: a recorder must not lose what a viewer may."""
+    best_effort = any(q.reliability == ReliabilityPolicy.BEST_EFFORT for q in offered)
+    latched = bool(offered) and all(
+        q.durability == DurabilityPolicy.TRANSIENT_LOCAL for q in offered
+    )
+    return QoSProfile(
+        depth=100,
+        reliability=ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+    )

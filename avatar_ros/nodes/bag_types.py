@@ -8,6 +8,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from rclpy.qos import QoSProfile
+from rosbags.interfaces import (
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
@@ -47,4 +56,20 @@ def _message_folder() -> Path:
     raise FileNotFoundError(
         f'the .msg files of {PACKAGE} were not found in {source} nor under share/{PACKAGE}/msg of '
         'AMENT_PREFIX_PATH. Install the package or source the workspace.'
+    )
+
+
+def offered_qos(profile: QoSProfile) -> Qos:
+    """As rosbag2 keeps it beside a topic; the numbers of the policies are rmw's in both."""
+    none = QosTime(0, 0)
+    return Qos(
+        QosHistory.KEEP_LAST,
+        profile.depth,
+        QosReliability(int(profile.reliability)),
+        QosDurability(int(profile.durability)),
+        none,
+        none,
+        QosLiveliness.AUTOMATIC,
+        none,
+        False,
     )

@@ -51,8 +51,9 @@ def loaded(name):
 
 
 def processes(description, **given):
-    """(package, executable) of what would start, without starting anything."""
+    """(package, executable) of what would start, and ('player', its words); starts nothing."""
     from launch.actions import DeclareLaunchArgument, ExecuteProcess
+    from launch.utilities import perform_substitutions
     from launch_ros.actions import Node
 
     from launch import LaunchContext
@@ -64,7 +65,8 @@ def processes(description, **given):
         if isinstance(entity, Node):
             found.append((entity.node_package, entity.node_executable))
         elif isinstance(entity, ExecuteProcess):
-            found.append(('', entity.cmd[0][0].text))
+            words = [perform_substitutions(context, word) for word in entity.cmd[1:]]
+            found.append(('player', ' '.join(words)))
         elif isinstance(entity, DeclareLaunchArgument) or type(entity).__name__ in (
             'OpaqueFunction', 'IncludeLaunchDescription', 'GroupAction', 'LaunchDescription',
             'PushLaunchConfigurations', 'PopLaunchConfigurations', 'SetLaunchConfiguration',
@@ -117,9 +119,13 @@ def test_a_bag_of_poses_needs_no_tracker_and_one_of_images_does(tmp_path):
     rest = [('avatar_ros', 'avatar_renderer')]
     bag = {'bag': str(tmp_path), 'viewer': 'false'}
     found, values = processes(module.generate_launch_description(), **bag)
-    assert found == [('', 'ros2'), *rest]
+    play = f'replay {tmp_path} --clock'
+    assert found == [('player', f'{play} --topics /body_pose /face_expression'), *rest]
+    found, _ = processes(module.generate_launch_description(), loop='true', **bag)
+    assert found[0] == ('player', f'{play} --loop 0 --topics /body_pose /face_expression')
     assert values['use_sim_time'] == 'true'
     found, _ = processes(module.generate_launch_description(), what='images', **bag)
-    assert found == [('', 'ros2'), ('avatar_ros', 'body_tracker'), *rest]
+    images = '--topics /camera/image /camera/image/compressed /camera/camera_info'
+    assert found == [('player', f'{play} {images}'), ('avatar_ros', 'body_tracker'), *rest]
     with pytest.raises(ValueError, match='does not exist'):
         processes(module.generate_launch_description(), bag='/no/bag')

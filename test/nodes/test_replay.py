@@ -12,10 +12,12 @@ import pytest
 
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 from helpers import asset_or_skip, wait_for
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import deserialize_message, serialize_message
 from rosbags.rosbag2 import Reader, Writer
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image as ImageMsg
+from std_msgs.msg import String
 
 from avatar_ros.geometry import Camera
 from avatar_ros.msg import AvatarStatus
@@ -82,6 +84,22 @@ def test_recorded_messages_come_back(ros, tmp_path, storage):
         assert reader.connections[0].msgtype == 'avatar_ros/msg/BodyPose'
     # Padding between fields may hold anything, so the messages are compared, not the bytes.
     assert [deserialize_message(data, BodyPoseMsg) for data in found] == sent
+
+
+def test_what_is_latched_stays_so_for_a_late_recorder_and_a_late_listener(ros, tmp_path):
+    node = ros.node()
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    publisher = node.create_publisher(String, 'urdf', latched)
+    publisher.publish(String(data='<robot/>'))
+    recorder = ros.add(BagRecorder(tmp_path / 'bag', ['urdf']))
+    assert wait_for(lambda: recorder.statistics.counts['messages'] == 1)
+    recorder.close()
+    node.destroy_publisher(publisher)
+    player = ros.add(BagPlayer(tmp_path / 'bag', ['urdf'], PlayOptions()))
+    assert len(list(player.play())) == 1
+    heard = ros.collect(ros.node(), String, 'urdf', qos=latched)
+    assert wait_for(lambda: heard)
+    assert heard[0].data == '<robot/>'
 
 
 def test_existing_bag_is_not_overwritten(ros, tmp_path):

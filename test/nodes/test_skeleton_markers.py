@@ -86,3 +86,4 @@ def test_a_listener_to_skeletons_alone_gets_everybody_and_without_him_nothing_is
     assert wait_for(lambda: sent(lambda: received and len(received[-1].markers) == 3))
     assert {m.ns for m in received[-1].markers[1:]} == {'person_1', 'person_2'}
     assert received[-1].markers[1].header.frame_id == node.parameters.stage_frame
+    assert not node.statistics.counts['frames']  # bones need no picture
