@@ -156,17 +156,17 @@ def test_replay_keeps_the_pace_the_rate_the_start_and_the_clock(ros, tmp_path):
     poses = ros.collect(node, BodyPoseMsg, '/body_pose')
     clocks = ros.collect(node, Clock, '/clock')
     player = ros.add(
-        BagPlayer(tmp_path / 'bag', [], PlayOptions(rate=2.0, start_s=0.5, loop=2, clock=True))
+        BagPlayer(tmp_path / 'bag', [], PlayOptions(rate=2.0, start_s=0.5, loop=3, clock=True))
     )
     assert player.wait_for_listeners()
     import time
 
     began = time.monotonic()
     positions = list(player.play())
-    assert time.monotonic() - began == pytest.approx(2 * 0.5 / 2.0, abs=0.25)
-    assert len(positions) == 12
-    assert wait_for(lambda: len(poses) == 12)
-    assert [p.person_id for p in poses] == [str(k) for k in range(5, 11)] * 2
+    assert time.monotonic() - began == pytest.approx(3 * 0.5 / 2.0, abs=0.25)
+    assert len(positions) == 18
+    assert wait_for(lambda: len(poses) == 18)
+    assert [p.person_id for p in poses] == [str(k) for k in range(5, 11)] * 3
     times = [messages.ns_from_stamp(c.clock) for c in clocks]
     assert min(times) >= 5_500_000_000
     assert max(times) <= 6_000_000_000
