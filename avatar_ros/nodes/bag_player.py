@@ -53,6 +53,8 @@ class BagPlayer(Node):
         self._path = path
         self._reader = self._open(path)
         self._connections = self._choose(topics)
+        if not self._reader.message_count:
+            raise ValueError(f'the bag {path} holds no messages; record it again.')
         self.start_ns = self._reader.start_time + int(options.start_s * 1e9)
         self.end_ns = self._reader.end_time
         if self.start_ns >= self.end_ns:

@@ -67,10 +67,12 @@ class BagRecorder(Node):
     def _discover(self) -> None:
         types = dict(self.get_topic_names_and_types())
         for topic in self._wanted - set(self._connections) - self._unknown:
-            if topic in types and self._writer is not None:
-                self._subscribe(topic, types[topic][0])
+            # A topic may be known by its subscribers alone: who records must know what is offered.
+            offered = [info.qos_profile for info in self.get_publishers_info_by_topic(topic)]
+            if topic in types and offered and self._writer is not None:
+                self._subscribe(topic, types[topic][0], _profile(offered))
 
-    def _subscribe(self, topic: str, typename: str) -> None:
+    def _subscribe(self, topic: str, typename: str, profile: QoSProfile) -> None:
         store = bag_typestore()
         if typename not in store.types:
             self._unknown.add(topic)
@@ -83,7 +85,6 @@ class BagRecorder(Node):
         writer = self._writer
         if writer is None:
             return
-        profile = _profile([info.qos_profile for info in self.get_publishers_info_by_topic(topic)])
         self._connections[topic] = self._disk.submit(
             lambda: writer.add_connection(
                 topic, typename, typestore=store, offered_qos_profiles=[offered_qos(profile)]
@@ -151,9 +152,7 @@ class BagRecorder(Node):
 def _profile(offered: Sequence[QoSProfile]) -> QoSProfile:
     """What all publishers can serve, but deep: a recorder must not lose what a viewer may."""
     best_effort = any(q.reliability == ReliabilityPolicy.BEST_EFFORT for q in offered)
-    latched = bool(offered) and all(
-        q.durability == DurabilityPolicy.TRANSIENT_LOCAL for q in offered
-    )
+    latched = all(q.durability == DurabilityPolicy.TRANSIENT_LOCAL for q in offered)
     return QoSProfile(
         depth=100,
         reliability=ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE,

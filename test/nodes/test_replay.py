@@ -86,6 +86,26 @@ def test_recorded_messages_come_back(ros, tmp_path, storage):
     assert [deserialize_message(data, BodyPoseMsg) for data in found] == sent
 
 
+def test_a_topic_that_has_only_listeners_is_waited_for_and_then_recorded(ros, tmp_path):
+    node = ros.node()
+    ros.collect(node, BodyPoseMsg, 'body_pose')
+    recorder = ros.add(BagRecorder(tmp_path / 'bag', ['body_pose']))
+    assert wait_for(lambda: recorder.count_subscribers('/body_pose'))
+    recorder._discover()
+    assert recorder.missing() == ['/body_pose']
+    publisher = node.create_publisher(BodyPoseMsg, 'body_pose', qos.SENSOR)  # best effort
+    assert wait_for(lambda: publisher.get_subscription_count() == 2)
+    publisher.publish(BodyPoseMsg())
+    assert wait_for(lambda: recorder.statistics.counts['messages'] == 1)
+
+
+def test_a_bag_without_messages_is_refused(ros, tmp_path):
+    with Writer(tmp_path / 'bag', version=9) as writer:
+        writer.add_connection('/body_pose', 'avatar_ros/msg/BodyPose', typestore=bag_typestore())
+    with pytest.raises(ValueError, match='holds no messages'):
+        BagPlayer(tmp_path / 'bag', [], PlayOptions())
+
+
 def test_what_is_latched_stays_so_for_a_late_recorder_and_a_late_listener(ros, tmp_path):
     node = ros.node()
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
