@@ -160,6 +160,13 @@ class Player:
         step = -(-len(means) // _OUTLINE)
         return np.asarray(means[::step].double().cpu().numpy())
 
+    def snapshot(self, eye: FloatArray) -> Gaussians:
+        """What was posed last, in plain colours as seen from a point in the stage frame."""
+        gaussians = self._posed()
+        if any(person.avatar.view_dependent for person in self._people):
+            return replace(gaussians, colors=self._colors([eye])[0], sh_degree=None)
+        return replace(gaussians, colors=gaussians.colors[:, :3])  # the rest is a network's
+
     def draw(
         self, views: Sequence[Camera], background: torch.Tensor | None = None, *, depth: bool
     ) -> Rendered:

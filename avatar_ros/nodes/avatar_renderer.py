@@ -19,6 +19,7 @@ from avatar_ros.nodes.avatar_node import AvatarNode, AvatarParameters, Job
 from avatar_ros.nodes.parameters import parameter
 from avatar_ros.nodes.runtime import run_node
 from avatar_ros.nodes.skeleton_markers import skeleton_markers
+from avatar_ros.nodes.splat_snapshots import SplatSnapshots
 from avatar_ros.nodes.view_publishers import ViewPublishers
 from avatar_ros.nodes.worker import Sink
 
@@ -62,6 +63,7 @@ class AvatarRendererNode(AvatarNode[RendererParameters]):
         self._view: messages.View | None = None
         self._eyes: dict[str, ViewPublishers] = {}
         self._skeletons: Publisher | None = None
+        self._splats: SplatSnapshots | None = None
         super().__init__('avatar_renderer', RendererParameters, subscribe=subscribe, **kwargs)
         self._default_camera = self._make_default_camera()
 
@@ -79,6 +81,7 @@ class AvatarRendererNode(AvatarNode[RendererParameters]):
         self._skeletons = self.create_lifecycle_publisher(
             MarkerArray, '~/skeletons', qos.VIEW, qos_overriding_options=qos.overridable()
         )
+        self._splats = SplatSnapshots(self, self.parameters.stage_frame, self.show_again)
         return result
 
     def on_cleanup(self, state: State) -> TransitionCallbackReturn:
@@ -89,6 +92,9 @@ class AvatarRendererNode(AvatarNode[RendererParameters]):
         if self._skeletons is not None:
             self.destroy_lifecycle_publisher(self._skeletons)
             self._skeletons = None
+        if self._splats is not None:
+            self._splats.destroy(self)
+            self._splats = None
         return result
 
     def background(self) -> list[float]:
@@ -156,6 +162,31 @@ class AvatarRendererNode(AvatarNode[RendererParameters]):
         stage = self.parameters.stage_frame
         self._skeletons.publish(skeleton_markers(placed, job.pose.stamp_ns, stage))
 
+    def _publish_splats(self, job: Job) -> None:
+        """As seen from the view; once, for those who asked."""
+        if self._splats is not None and self._splats.wanted():
+            assert self.player is not None
+            view = self._view
+            camera = view.cameras[0] if view is not None else self._default_camera
+            if view is None or view.frame_id == self.parameters.avatar_frame:
+                camera = camera.at(self.player.stage.view_from_avatar_frame(camera.T_camera_world))
+            self._splats.publish(self.player.snapshot(camera.position), job.pose.stamp_ns)
+
+    def _show_undrawn(self, job: Job) -> None:
+        """Nobody wants pictures; bones and splats need none."""
+        player = self.player
+        assert player is not None
+        splats = self._splats is not None and self._splats.wanted()
+        if splats or self._skeletons_listened():
+            job, people = self.gather(job)
+            placed = player.place_people(people)
+            if self._skeletons_listened():
+                self._publish_skeletons(placed, job)
+            if splats:
+                player.deform_people(people, placed)
+                self._publish_splats(job)
+        self.skip()
+
     def show(self, job: Job) -> None:
         player = self.player
         assert player is not None
@@ -167,10 +198,7 @@ class AvatarRendererNode(AvatarNode[RendererParameters]):
         # A frame makes a status.
         watched = watched or self.status_listened() or self.parameters.render_unwatched
         if not watched:
-            if self._skeletons_listened():  # bones are not drawn
-                job, people = self.gather(job)
-                self._publish_skeletons(player.place_people(people), job)
-            self.skip()
+            self._show_undrawn(job)
             return
         job, people = self.gather(job)
         frame = player.render_people(
@@ -186,6 +214,7 @@ class AvatarRendererNode(AvatarNode[RendererParameters]):
             sink.accept(frame.pictures[0])
         if self._skeletons_listened():
             self._publish_skeletons(player.placed, job)
+        self._publish_splats(job)
         frame.stages_ms['publish'] = (time.perf_counter() - start) * 1e3
         camera = frame.pictures[0].camera
         self.report(

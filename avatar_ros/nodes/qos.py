@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The quality-of-service profiles of our topics, each overridable from a parameter file."""
 
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 #: Sensor streams (images, camera_info): late is worse than lost.
@@ -15,6 +15,13 @@ POSE = QoSProfile(
 )
 #: Rendered views and status: offered reliably, so that both kinds of subscriber connect.
 VIEW = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE)
+#: State that latecomers want too (REP-155's ids, a snapshot of splats): the last is kept for them.
+LATCHED = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST,
+    depth=1,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
 #: Requests of clients: the newest counts.
 COMMAND = VIEW
 

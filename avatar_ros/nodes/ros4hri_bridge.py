@@ -19,7 +19,7 @@ import numpy as np
 from geometry_msgs.msg import TransformStamped, Vector3
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
@@ -42,11 +42,6 @@ try:
 except ImportError:  # the wheels of PyPI have no geometry2; a ROS installation always does
     TFMessage = None
 
-LATCHED = QoSProfile(
-    depth=1,
-    reliability=ReliabilityPolicy.RELIABLE,
-    durability=DurabilityPolicy.TRANSIENT_LOCAL,
-)
 _FACE_S = 1.0  # for so long a face counts as tracked
 _IDS_PERIOD_S = 1.0
 _QUIET_S = 2.0
@@ -96,7 +91,7 @@ class Ros4HriBridgeNode(Node):
         self._tf = self._publisher(TFMessage, '/tf', QoSProfile(depth=100))
         ids = _ids_list()
         self._tracked = {
-            kind: self._publisher(ids, f'{p.prefix}/{kind}/tracked', LATCHED)
+            kind: self._publisher(ids, f'{p.prefix}/{kind}/tracked', qos.LATCHED)
             for kind in ('bodies', 'faces')
         }
         self._told: dict[str, list[str]] = {}
@@ -209,7 +204,7 @@ class Ros4HriBridgeNode(Node):
         body = Body(
             body_id,
             self.create_publisher(JointState, f'{topic}/joint_states', qos.VIEW, **self._options),
-            self.create_publisher(String, f'{topic}/urdf', LATCHED, **self._options),
+            self.create_publisher(String, f'{topic}/urdf', qos.LATCHED, **self._options),
         )
         body.urdf.publish(String(data=urdf(self.human, body_id)))
         self.bodies[person_id] = body

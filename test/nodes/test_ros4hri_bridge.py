@@ -22,7 +22,7 @@ from avatar_ros.body.pose import TrackingState
 from avatar_ros.geometry import matrix_from_quat, quat_from_rotvec, quat_from_xyzw, rigid
 from avatar_ros.msg import BodyPose as BodyPoseMsg
 from avatar_ros.nodes import messages, qos, ros4hri_bridge
-from avatar_ros.nodes.ros4hri_bridge import LATCHED, Ros4HriBridgeNode, body_name
+from avatar_ros.nodes.ros4hri_bridge import Ros4HriBridgeNode, body_name
 from avatar_ros.tracking.adapters import rep155
 
 
@@ -57,7 +57,7 @@ def test_a_pose_becomes_joint_states_and_a_latched_urdf_and_comes_back_by_the_ad
     assert back.person_id == 'person1'
     head = matrix_from_quat(back.rotation('head'))
     assert np.isfinite(head).all()
-    late = ros.collect(ros.node('late'), String, f'{topic}/urdf', qos=LATCHED)
+    late = ros.collect(ros.node('late'), String, f'{topic}/urdf', qos=qos.LATCHED)
     assert wait_for(lambda: late)
     assert '<robot name="human_person1">' in late[0].data
 

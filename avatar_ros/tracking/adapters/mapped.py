@@ -144,7 +144,7 @@ def from_poses(
         }
         return NamedPoints(points, {}, stamp_ns, frame_id, 'mocap', source)
     rest: Mapping[str, FloatArray] = source_map.rest or {}
-    pelvis: FloatArray = np.full(3, np.nan)
+    places: dict[str, FloatArray] = {}
     R: dict[str, FloatArray] = {}
     for name, (position, quat) in named.items():
         joint = source_map.joints[name]
@@ -152,9 +152,8 @@ def from_poses(
         if not good[0] or joint not in SMPLX.index:
             continue
         R[joint] = matrix_from_quat(quats[0]) @ rest.get(name, np.eye(3)).T
-        if joint == 'pelvis':
-            pelvis = scale * position
-    pose = pose_from_global_rotations(R, pelvis)
+        places[joint] = scale * position
+    pose = pose_from_global_rotations(R, places)
     return replace(pose, stamp_ns=stamp_ns, frame_id=frame_id, person_id='mocap', source=source)
 
 

@@ -24,11 +24,7 @@ from avatar_ros.body.foreign import XR_BD_24, XR_FB_JOINTS, XR_SETS
 from avatar_ros.body.skeletons import SIDES, SMPLX
 from avatar_ros.geometry import R_ROS_STAGE, matrix_from_quat, quat_from_xyzw
 from avatar_ros.tracking.adapters.points import stamp_and_frame
-from avatar_ros.tracking.adapters.retarget import (
-    checked_position,
-    checked_quats,
-    pose_from_global_rotations,
-)
+from avatar_ros.tracking.adapters.retarget import checked_quats, pose_from_global_rotations
 from avatar_ros.types import FloatArray
 
 _DIRECTIONS = {
@@ -110,16 +106,17 @@ def body_pose(
     table = _FB_AND_META_JOINTS if 'HIPS' in short else _BD_JOINTS
     quats, good = checked_quats('joint_orientations', quat_from_xyzw(quats_xyzw))
     R_stage = matrix_from_quat(quats)
+    with np.errstate(invalid='ignore', over='ignore'):  # a place that is none is refused below
+        in_ros = positions @ R_ROS_STAGE.T
     R: dict[str, FloatArray] = {}
-    pelvis: FloatArray = np.full(3, np.nan)
+    places: dict[str, FloatArray] = {}
     for row, name in enumerate(short):
         if name not in table or not valid[row] or not good[row]:
             continue
         joint, rest = table[name]
         R[joint] = R_ROS_STAGE @ R_stage[row] @ rest.T
-        if joint == 'pelvis':
-            pelvis = R_ROS_STAGE @ checked_position('pelvis', positions[row])
-    return replace(pose_from_global_rotations(R, pelvis), source='openxr')
+        places[joint] = in_ros[row]
+    return replace(pose_from_global_rotations(R, places), source='openxr')
 
 
 def short_name(name: str) -> str:

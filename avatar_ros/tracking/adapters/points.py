@@ -9,14 +9,11 @@ from typing import Any
 import numpy as np
 
 from avatar_ros.body.skeletons import BLAZEPOSE_INDEX, SMPLX
-from avatar_ros.tracking.adapters.retarget import checked_position
 from avatar_ros.tracking.rest_landmarks import RestLandmarks
 from avatar_ros.types import FloatArray
 
 #: Joints that points can turn; fingers, jaw and eyes are carried along.
 BODY_JOINTS = SMPLX.joints[:22]
-_TRUNK_M = (0.15, 1.2)  # from the middle of the hips to that of the shoulders
-_REACH_M = 2.5  # no part of a person is further from his hips
 
 
 @dataclass(frozen=True)
@@ -80,60 +77,3 @@ def attachment(name: str, rest: RestLandmarks) -> Attachment:
     while row >= len(BODY_JOINTS):
         row = SMPLX.parents[row]
     return Attachment(row, np.asarray(point, dtype=float))
-
-
-def check_person(seen: NamedPoints) -> None:
-    """Refuse what cannot be a person in metres and right-handed axes.
-
-    :raises ValueError: if hips or shoulders are missing, if the trunk is of no human length, or if
-        nose and feet point to the person's back, as they do in a mirrored frame.
-    """
-    missing = [n for n in _TRUNK_CORNERS if not seen.weight(n)]
-    if missing:
-        raise ValueError(
-            f'{seen.source} person {seen.person_id!r}: {", ".join(missing)} not seen; expected '
-            'hips and shoulders, because nothing else can be placed without them.'
-        )
-    left_hip, right_hip, left_shoulder, right_shoulder = (seen.points[n] for n in _TRUNK_CORNERS)
-    with np.errstate(over='ignore', invalid='ignore'):
-        up = (left_shoulder + right_shoulder - left_hip - right_hip) / 2
-        trunk = float(np.linalg.norm(up))
-    if not _TRUNK_M[0] <= trunk <= _TRUNK_M[1]:
-        raise ValueError(
-            f'{seen.source} person {seen.person_id!r}: the trunk is {trunk:.3g} long; expected '
-            f'{_TRUNK_M[0]:g} to {_TRUNK_M[1]:g} m. If the source sends other units, set "scale" '
-            '(0.001 for millimetres).'
-        )
-    checked_position('the left hip', left_hip)
-    for name, point in seen.points.items():
-        if seen.weight(name) and not np.abs(point - left_hip).max() <= _REACH_M:
-            raise ValueError(
-                f'{seen.source} person {seen.person_id!r}: {name} is more than {_REACH_M:g} m from '
-                'the hips; expected the points of one person in metres.'
-            )
-    across = left_hip - right_hip + left_shoulder - right_shoulder
-    forward = np.cross(across, up)
-    forward = forward / max(float(np.linalg.norm(forward)), 1e-9)
-    looks = [
-        float((seen.points[front] - seen.points[behind]) @ forward)
-        for front, behind in _FORWARD
-        if seen.weight(front) and seen.weight(behind)
-    ]
-    if looks and max(looks) < -0.02:
-        raise ValueError(
-            f'{seen.source} person {seen.person_id!r}: nose and feet point to the back; expected '
-            'a right-handed frame with the left side on the left. Undo the mirroring of the image, '
-            'or negate one axis of the source.'
-        )
-
-
-_TRUNK_CORNERS = ('left_hip', 'right_hip', 'left_shoulder', 'right_shoulder')
-_FORWARD = (
-    ('nose', 'left_ear'),
-    ('nose', 'right_ear'),
-    ('nose', 'head'),
-    ('left_foot', 'left_ankle'),
-    ('right_foot', 'right_ankle'),
-    ('left_foot_index', 'left_heel'),
-    ('right_foot_index', 'right_heel'),
-)

@@ -23,12 +23,12 @@ from avatar_ros.geometry import (
     rigid,
     rotvec_from_matrix,
 )
+from avatar_ros.tracking.adapters.plausible import check_person
 from avatar_ros.tracking.adapters.points import (
     BODY_JOINTS,
     Attachment,
     NamedPoints,
     attachment,
-    check_person,
 )
 from avatar_ros.tracking.rest_landmarks import RestLandmarks
 from avatar_ros.types import FloatArray

@@ -15,32 +15,35 @@ import numpy as np
 from avatar_ros.body import SMPLX, BodyPose
 from avatar_ros.body.pose import IDENTITY_QUAT, TrackingState
 from avatar_ros.geometry import quat_from_rotvec, rigid, rotvec_from_matrix
+from avatar_ros.tracking.adapters.plausible import check_bones, checked_position
 from avatar_ros.types import FloatArray
 
-MAX_METRES = 1000.0
 #: Joints that bend together: a source that lacks one of them bends the rest for it.
 _SHARING = frozenset(('spine1', 'spine2', 'spine3', 'neck', 'head'))
 
 
 def pose_from_global_rotations(
     R_frame_joint: Mapping[str, FloatArray],
-    pelvis: FloatArray,
+    positions: Mapping[str, FloatArray],
     confidence: Mapping[str, float] | None = None,
 ) -> BodyPose:
-    """Pose with its root at `pelvis` (3,) metres, from rotations (3, 3) of SMPL-X joints by name.
+    """Pose from rotations (3, 3) and positions (3,) metres of SMPL-X joints by name.
+
+    Of the positions, only that of the pelvis is taken; the others must agree with the rotations.
 
     A joint that is not there rests on its parent; of spine, neck and head the ones that are missing
     take an equal share of the bend across them. `confidence` (1 where not given) is by the same
     names; joints that are not there have none.
 
-    :raises ValueError: without a pelvis, or with one that is nowhere.
+    :raises ValueError: without a pelvis, or if this is no person (see `check_bones`).
     """
     if 'pelvis' not in R_frame_joint:
         raise ValueError(
             'the pelvis has no valid rotation; expected one, because all others hang on it. '
             'Wait until the whole body is tracked.'
         )
-    pelvis = checked_position('pelvis', pelvis)
+    pelvis = checked_position('pelvis', positions.get('pelvis', np.full(3, np.nan)))
+    check_bones(positions, R_frame_joint)
     quats = np.tile(IDENTITY_QUAT, (len(SMPLX), 1))
     given = np.zeros(len(SMPLX))
     known: dict[str, FloatArray] = {}
@@ -89,20 +92,6 @@ def pose_from_local_rotations(
             rotations[row] = quat
         given[row] = confidence
     return BodyPose(SMPLX, T_frame_root, rotations, given, state=TrackingState.TRACKED)
-
-
-def checked_position(name: str, position: FloatArray) -> FloatArray:
-    """The position (3,) itself.
-
-    :raises ValueError: if it is not finite, or too far away to be metres.
-    """
-    position = np.asarray(position, dtype=float)
-    if position.shape != (3,) or not (np.abs(position) <= MAX_METRES).all():
-        raise ValueError(
-            f'{name} is at {np.array2string(position, threshold=6)}; expected three finite '
-            f'coordinates within {MAX_METRES:g} m. If the source sends other units, set "scale".'
-        )
-    return position
 
 
 def checked_quats(name: str, quats: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -10,8 +10,9 @@ from avatar_ros.body import BodyPose
 from avatar_ros.geometry import invert_rigid, matrix_from_quat, quat_from_matrix, rigid
 from avatar_ros.geometry import quat_from_xyzw as wxyz
 from avatar_ros.tracking.adapters.mapped import SourceMap, from_poses
+from avatar_ros.tracking.adapters.plausible import checked_position
 from avatar_ros.tracking.adapters.points import NamedPoints, stamp_and_frame, xyz
-from avatar_ros.tracking.adapters.retarget import checked_position, checked_quats
+from avatar_ros.tracking.adapters.retarget import checked_quats
 from avatar_ros.types import FloatArray
 
 _MAX_DEPTH = 64

@@ -24,11 +24,8 @@ from avatar_ros.geometry import (
 )
 from avatar_ros.tracking.adapters.arkit import expression
 from avatar_ros.tracking.adapters.osc import messages
-from avatar_ros.tracking.adapters.retarget import (
-    checked_position,
-    checked_quats,
-    pose_from_local_rotations,
-)
+from avatar_ros.tracking.adapters.plausible import checked_position
+from avatar_ros.tracking.adapters.retarget import checked_quats, pose_from_local_rotations
 from avatar_ros.types import FloatArray
 
 PORT = 39539

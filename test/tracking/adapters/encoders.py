@@ -176,7 +176,7 @@ def _fb_rest(place):
     return humanoid @ Rotation.from_quat(fb).as_matrix().T
 
 
-def xr_joints(person, kind, axes=TO_STAGE):
+def xr_joints(person, kind, axes=TO_STAGE, unit=1.0):
     """Names, positions, quaternions xyzw and validity of kind BD, FB or META."""
     names = {'BD': BD, 'FB': FB, 'META': META}[kind]
     positions, quats = [], []
@@ -189,14 +189,14 @@ def xr_joints(person, kind, axes=TO_STAGE):
         else:
             place = side + _FB_IS.get(part, 'wrist' if side else 'pelvis')
             rest = _fb_rest(place)
-        positions.append(axes @ person.point(place))
+        positions.append(unit * axes @ person.point(place))
         quats.append(Rotation.from_matrix(axes @ person.rotation(place) @ rest).as_quat())
     return names, np.array(positions), np.array(quats), [True] * len(names)
 
 
-def isaac_full_body(person, kind='BD', axes=TO_STAGE):
+def isaac_full_body(person, kind='BD', axes=TO_STAGE, unit=1.0):
     """The bytes of IsaacTeleop's full_body."""
-    names, positions, quats, valid = xr_joints(person, kind, axes)
+    names, positions, quats, valid = xr_joints(person, kind, axes, unit)
     return msgpack.packb(
         {
             'timestamp': STAMP_NS,
@@ -376,7 +376,7 @@ def markers(person, names, axes=TO_ROS, unit=1.0):
     return Message(header=header('mocap'), frame_number=1, markers=found)
 
 
-def transforms(person, names, axes=TO_ROS):
+def transforms(person, names, axes=TO_ROS, unit=1.0):
     """TFMessage: every joint relative to its parent joint, the pelvis in the world."""
     found = []
     for frame, (joint, parent) in names.items():
@@ -386,7 +386,7 @@ def transforms(person, names, axes=TO_ROS):
             parent_frame = next(f for f, (j, _) in names.items() if j == parent)
             R_parent, p_parent = axes @ person.rotation(parent), axes @ person.point(parent)
             R, p = R_parent.T @ R, R_parent.T @ (p - p_parent)
-        transform = Message(translation=vector(p), rotation=quaternion(R))
+        transform = Message(translation=vector(unit * p), rotation=quaternion(R))
         found.append(
             Message(header=header(parent_frame), child_frame_id=frame, transform=transform)
         )

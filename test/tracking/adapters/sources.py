@@ -60,8 +60,8 @@ def _both(*parts):
 
 
 def _xr(kind):
-    def encode(person, axes=enc.TO_STAGE):
-        return enc.xr_joints(person, kind, axes)
+    def encode(person, axes=enc.TO_STAGE, unit=1.0):
+        return enc.xr_joints(person, kind, axes, unit)
 
     def read(message):
         _, positions, quats, valid = message

@@ -6,8 +6,8 @@ import encoders as enc
 import numpy as np
 import pytest
 from helpers import asset_or_skip
-from sources import BODY, SOURCES, solver
-from truth import REST, Jittery, Truth, bent, of_motion
+from sources import BODY, JOINT_NAMES, SOURCES, solver
+from truth import REST, Jittery, Mirrored, Swapped, Truth, bent, of_motion
 
 from avatar_ros.body import SMPLX
 from avatar_ros.body.lbs import forward_kinematics
@@ -15,6 +15,11 @@ from avatar_ros.geometry import R_ROS_SMPL, angle_between, matrix_from_rotvec
 from benchmarks.motions import load_motion
 from benchmarks.trackers import joint_errors_mm
 
+ROTATION_SOURCES = [
+    name
+    for name, source in SOURCES.items()
+    if not source.points_only and name not in ('vmc', 'rep155')
+]
 POINT_SOURCES = [name for name, source in SOURCES.items() if source.points_only]
 TURNABLE = [name for name in SOURCES if name not in ('rep155', 'vmc')]
 
@@ -87,7 +92,7 @@ def test_a_source_in_a_turned_frame_turns_the_root_and_no_joint(name):
     )
 
 
-@pytest.mark.parametrize('name', POINT_SOURCES)
+@pytest.mark.parametrize('name', [*POINT_SOURCES, *ROTATION_SOURCES])
 def test_millimetres_are_refused_with_the_remedy(name):
     with pytest.raises(ValueError, match='scale'):
         read_one(name, Truth(), unit=1000.0)
@@ -97,6 +102,33 @@ def test_millimetres_are_refused_with_the_remedy(name):
 def test_a_mirrored_frame_is_refused_with_the_remedy(name):
     with pytest.raises(ValueError, match='mirroring'):
         read_one(name, Truth(), axes=SOURCES[name].axes @ np.diag([-1.0, 1, 1]))
+
+
+@pytest.mark.parametrize('name', ROTATION_SOURCES)
+@pytest.mark.parametrize('axis', ['across', 'up', 'forward'])
+def test_positions_and_rotations_in_mirrored_axes_are_refused(name, axis):
+    if (name, axis) == ('openxr_fb_70', 'forward'):
+        pytest.skip('without legs nothing of the person points forward')
+    mirror = np.diag([-1.0 if axis == k else 1.0 for k in ('across', 'up', 'forward')])
+    walk = load_motion(asset_or_skip('motions') / 'humanoid3d_walk.txt')
+    for person in of_motion(walk, step=9):
+        with pytest.raises(ValueError, match='mirroring'):
+            read_one(name, Mirrored(person, mirror))
+
+
+@pytest.mark.parametrize('name', ROTATION_SOURCES)
+def test_names_with_swapped_sides_are_refused(name):
+    with pytest.raises(ValueError, match='its own side'):
+        read_one(name, Swapped(Truth()))
+
+
+def test_joints_with_axes_of_their_own_need_their_rest_in_the_map():
+    message = enc.rigid_bodies(Truth(), JOINT_NAMES)
+    turned = enc.quaternion(enc.TO_ROS @ matrix_from_rotvec([np.pi / 2, 0, 0]))
+    for body in message.rigidbodies:  # as if every joint had its y to the front
+        body.pose.orientation = turned
+    with pytest.raises(ValueError, match='"rest"'):
+        solver(SOURCES['mocap4r2_rigid_bodies'])(message)
 
 
 @pytest.mark.parametrize('name', POINT_SOURCES)

@@ -48,6 +48,38 @@ def bent(**rotvecs):
     return Truth(quats)
 
 
+class Mirrored:
+    """The same person as left-handed axes have him: numbers as they would be copied."""
+
+    def __init__(self, person, mirror):
+        self._person, self._mirror = person, mirror
+
+    def point(self, name):
+        return self._mirror @ self._person.point(name)
+
+    def rotation(self, joint):
+        return self._mirror @ self._person.rotation(joint) @ self._mirror
+
+    def local(self, joint):
+        return self._mirror @ self._person.local(joint) @ self._mirror
+
+
+class Swapped:
+    """The same person with the name of each side given to the other."""
+
+    def __init__(self, person):
+        self._person = person
+
+    def __getattr__(self, name):
+        method = getattr(self._person, name)
+
+        def of_other_side(joint):
+            side, _, part = joint.partition('_')
+            return method({'left': f'right_{part}', 'right': f'left_{part}'}.get(side, joint))
+
+        return of_other_side
+
+
 class Jittery:
     """The same person, seen with normal noise on every point."""
 
