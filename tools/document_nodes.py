@@ -1,10 +1,12 @@
 # Copyright 2026 Avatar ROS developers
 # SPDX-License-Identifier: Apache-2.0
-"""Writes docs/nodes.md: topics and parameters of every node, taken from the running code."""
+"""Writes docs/nodes.md: topics, services, frames and parameters, taken from the running nodes."""
 
 import dataclasses
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import rclpy
 
@@ -17,6 +19,8 @@ from avatar_ros.nodes.pose_adapter import AdapterParameters, PoseAdapterNode
 from avatar_ros.nodes.pose_fusion import FusionParameters, PoseFusionNode
 from avatar_ros.nodes.reporter import ReporterNode, ReporterParameters
 from avatar_ros.nodes.ros4hri_bridge import BridgeParameters, Ros4HriBridgeNode
+from avatar_ros.nodes.splat_snapshots import PACKAGES
+from avatar_ros.nodes.video_publishers import KINDS
 from avatar_ros.nodes.xr_server import XrServerNode, XrServerParameters
 
 TARGET = Path(__file__).resolve().parents[1] / 'docs' / 'nodes.md'
@@ -36,12 +40,43 @@ HEAD = """\
 Made by `make docs` (`tools/document_nodes.py`) from the code. Topics are as with an empty namespace
 and no remapping. Every publisher and subscription takes `qos_overrides` (history, depth,
 reliability) from a parameter file. Time is the node's clock, so `use_sim_time` works everywhere.
+Services that every node has (parameters, and the transitions of lifecycle nodes) are left out.
 """
 _HIDDEN = ('/parameter_events', '/rosout', '/clock')
+_STANDARD = ('rcl_interfaces', 'lifecycle_msgs', 'type_description_interfaces')
+_TF = {'/tf': 'tf2_msgs/msg/TFMessage'}
+_HUMANS = {f'/humans/{kind}/tracked': 'hri_msgs/msg/IdsList' for kind in ('bodies', 'faces')}
+_VIDEO = {
+    f'/avatar_renderer/{eye}image/{transport}': f'{package}/msg/{message}'
+    for eye in ('', 'left/', 'right/')
+    for transport, (package, message, _) in KINDS.items()
+}
+_SPLATS = {'/avatar_renderer/gaussian_splats': f'{PACKAGES[0]}/msg/SplatArray'}
+#: Published only where the package of the message is installed: topic -> type.
+OPTIONAL: dict[type, dict[str, str]] = {
+    AvatarRendererNode: _VIDEO | _SPLATS,
+    Ros4HriBridgeNode: _TF | _HUMANS,
+    XrServerNode: _TF,
+}
 
 
-def topics(pairs: list[tuple[str, list[str]]]) -> list[str]:
-    return [f'- `{name}` ({kinds[0]})' for name, kinds in sorted(pairs) if name not in _HIDDEN]
+def ros_type(kind: type) -> str:
+    """``package/msg/Name`` of a message or service class."""
+    package, folder = kind.__module__.split('.')[:2]
+    return f'{package}/{folder}/{kind.__name__}'
+
+
+def entries(pairs: Iterable[tuple[str, str]], without: Iterable[str] = ()) -> list[str]:
+    hidden = {*_HIDDEN, *without}
+    return [f'- `{name}` ({kind})' for name, kind in sorted(pairs) if name not in hidden]
+
+
+def frame_rows(cls: type) -> list[str]:
+    return [
+        f'- `{field.default or "(none)"}` (`{ros_name(field)}`): {field.metadata["description"]}'
+        for field in dataclasses.fields(cls)
+        if field.name.endswith(('_frame', 'frame_id'))
+    ]
 
 
 def parameter_rows(cls: type) -> list[str]:
@@ -66,13 +101,29 @@ def document(node_class: type, parameters: type, arguments: list[str]) -> list[s
     if hasattr(node, 'trigger_configure'):
         node.trigger_configure()
         node.trigger_activate()
-    name = node.get_name()
     module = sys.modules[node_class.__module__]
-    lines = [f'## {name}', '', (module.__doc__ or '').strip(), '', '### Subscribed topics', '']
-    lines += topics(node.get_subscriber_names_and_types_by_node(name, '/')) or ['none']
-    lines += ['', '### Published topics', '']
-    lines += topics(node.get_publisher_names_and_types_by_node(name, '/'))
-    lines += ['', '### Parameters', '', *parameter_rows(parameters), '']
+    optional = OPTIONAL.get(node_class, {})
+
+    def topics(ends: Iterable[Any]) -> Iterator[tuple[str, str]]:
+        return ((node.resolve_topic_name(e.topic), ros_type(e.msg_type)) for e in ends)
+
+    services = (
+        (node.resolve_service_name(s.service_name), ros_type(s.srv_type))
+        for s in node.services
+        if s.srv_type.__module__.split('.')[0] not in _STANDARD
+    )
+    sections = {
+        'Subscribed topics': entries(topics(node.subscriptions)) or ['none'],
+        'Published topics': entries(topics(node.publishers), without=optional),
+        'Published where the package of the message is installed': entries(optional.items()),
+        'Services': entries(services),
+        'Frames': frame_rows(parameters),
+        'Parameters': parameter_rows(parameters),
+    }
+    lines = [f'## {node.get_name()}', '', (module.__doc__ or '').strip(), '']
+    for title, rows in sections.items():
+        if rows:
+            lines += [f'### {title}', '', *rows, '']
     node.close()
     node.destroy_node()
     return lines

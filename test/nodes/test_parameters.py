@@ -89,3 +89,10 @@ def test_every_parameter_is_in_the_documentation(name):
     section = page.split(f'## {name}\n')[1].split('\n## ')[0]
     for field in fields(ALL[name]):
         assert f'| `{ros_name(field)}` |' in section, f'{field.name}: run `make docs`'
+
+
+def test_the_documentation_of_the_nodes_is_what_they_say_of_themselves(ros, monkeypatch):
+    monkeypatch.syspath_prepend(REPOSITORY / 'tools')
+    import document_nodes
+
+    assert (REPOSITORY / 'docs/nodes.md').read_text() == document_nodes.text(), 'run `make docs`'
