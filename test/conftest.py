@@ -63,6 +63,12 @@ class Ros:
         node.create_subscription(kind, topic, received.append, qos.get('qos', SENSOR))
         return received
 
+    def remove(self, node: Any) -> None:
+        """Take a node off the graph, as if its process had ended."""
+        self.nodes.remove(node)
+        self.executor.remove_node(node)
+        node.destroy_node()
+
     def close(self) -> None:
         import rclpy
 

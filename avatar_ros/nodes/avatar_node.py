@@ -133,6 +133,18 @@ class AvatarNode(LifecycleNode, Generic[P]):
         """Behind the avatar."""
         return [0.0, 0.0, 0.0]
 
+    def make_publishers(self) -> None:
+        """Of the node; called on configuration, ended by `destroy_publishers`."""
+        self._status = qos.create(
+            self.create_lifecycle_publisher, AvatarStatus, '~/status', profile=qos.VIEW
+        )
+
+    def destroy_publishers(self) -> None:
+        """Take them off the graph, those that there are."""
+        if self._status is not None:
+            self.destroy_lifecycle_publisher(self._status)
+            self._status = None
+
     def own_subscriptions(self) -> list[object]:
         """Made on activation, destroyed on deactivation."""
         return []
@@ -170,20 +182,16 @@ class AvatarNode(LifecycleNode, Generic[P]):
             )
             self.player.warm_up(orbit_camera(_WARM_UP_PIXELS, _WARM_UP_PIXELS))
             self.cast = Cast(avatar, avatars, max_people=p.max_people, leave_s=p.leave_s)
+            self.make_publishers()
         except (ValueError, OSError, ImportError, RuntimeError) as error:
-            self.statistics.fail('configure_failed', error)
-            self.get_logger().error(f'cannot be configured: {error}')
-            return TransitionCallbackReturn.FAILURE
+            self.destroy_publishers()
+            return self.refuse_transition('configure', error)
         self.statistics.info.update(
             avatar=avatar.name, engine=engine.name, gaussians=str(len(avatar))
         )
         self.get_logger().info(
             f'avatar {avatar.name!r} with {len(avatar)} Gaussians on {engine.name}, ready after '
             f'{time.perf_counter() - start:.1f} s'
-        )
-        options = {'qos_overriding_options': qos.overridable()}
-        self._status = self.create_lifecycle_publisher(
-            AvatarStatus, '~/status', qos.VIEW, **options
         )
         return TransitionCallbackReturn.SUCCESS
 
@@ -208,16 +216,27 @@ class AvatarNode(LifecycleNode, Generic[P]):
 
     def on_activate(self, state: State) -> TransitionCallbackReturn:
         self.worker = Worker(self.get_name(), self._show, self._failed)
-        options = {'qos_overriding_options': qos.overridable()}
-        subscribe = self.create_subscription
-        if self._subscribe_poses:
-            self._own_subscriptions = [
-                subscribe(BodyPoseMsg, 'body_pose', self._on_pose, qos.POSE, **options),
-                subscribe(FaceExpressionMsg, 'face_expression', self._on_face, qos.POSE, **options),
-            ]
-        self._own_subscriptions += self.own_subscriptions()
+        try:
+            if self._subscribe_poses:
+                for kind, topic, accept in (
+                    (BodyPoseMsg, 'body_pose', self._on_pose),
+                    (FaceExpressionMsg, 'face_expression', self._on_face),
+                ):
+                    self._own_subscriptions.append(
+                        qos.create(self.create_subscription, kind, topic, accept, profile=qos.POSE)
+                    )
+            self._own_subscriptions += self.own_subscriptions()
+        except ValueError as error:
+            self.stop()
+            return self.refuse_transition('activate', error)
         self.active = True
         return super().on_activate(state)
+
+    def refuse_transition(self, verb: str, error: Exception) -> TransitionCallbackReturn:
+        """FAILURE, counted and logged: the node stays in the state that it was in."""
+        self.statistics.fail(f'{verb}_failed', error)
+        self.get_logger().error(f'cannot {verb}: {error}')
+        return TransitionCallbackReturn.FAILURE
 
     def on_deactivate(self, state: State) -> TransitionCallbackReturn:
         self.stop()
@@ -227,9 +246,7 @@ class AvatarNode(LifecycleNode, Generic[P]):
         self.stop()
         self.player = self.cast = None
         self._shown = []
-        if self._status is not None:
-            self.destroy_lifecycle_publisher(self._status)
-            self._status = None
+        self.destroy_publishers()
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: State) -> TransitionCallbackReturn:

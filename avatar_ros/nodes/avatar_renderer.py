@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rclpy.lifecycle import Publisher, State, TransitionCallbackReturn
+from rclpy.lifecycle import Publisher
 from visualization_msgs.msg import MarkerArray
 
 from avatar_ros.avatars.player import Picture, orbit_camera
@@ -69,23 +69,18 @@ class AvatarRendererNode(AvatarNode[RendererParameters]):
 
     # -- lifecycle ---------------------------------------------------------------------------
 
-    def on_configure(self, state: State) -> TransitionCallbackReturn:
-        result = super().on_configure(state)
-        if result != TransitionCallbackReturn.SUCCESS:
-            return result
+    def make_publishers(self) -> None:
+        super().make_publishers()
         frame_id = self.parameters.camera_frame
-        self._eyes = {
-            eye: ViewPublishers(self, prefix, frame_id)
-            for eye, prefix in (('mono', ''), ('left', 'left/'), ('right', 'right/'))
-        }
-        self._skeletons = self.create_lifecycle_publisher(
-            MarkerArray, '~/skeletons', qos.VIEW, qos_overriding_options=qos.overridable()
+        for eye, prefix in (('mono', ''), ('left', 'left/'), ('right', 'right/')):
+            self._eyes[eye] = ViewPublishers(self, prefix, frame_id)
+        self._skeletons = qos.create(
+            self.create_lifecycle_publisher, MarkerArray, '~/skeletons', profile=qos.VIEW
         )
         self._splats = SplatSnapshots(self, self.parameters.stage_frame, self.show_again)
-        return result
 
-    def on_cleanup(self, state: State) -> TransitionCallbackReturn:
-        result = super().on_cleanup(state)
+    def destroy_publishers(self) -> None:
+        super().destroy_publishers()
         for publishers in self._eyes.values():
             publishers.destroy(self)
         self._eyes = {}
@@ -95,7 +90,6 @@ class AvatarRendererNode(AvatarNode[RendererParameters]):
         if self._splats is not None:
             self._splats.destroy(self)
             self._splats = None
-        return result
 
     def background(self) -> list[float]:
         """:raises ValueError: if the parameter is no colour."""
@@ -107,10 +101,13 @@ class AvatarRendererNode(AvatarNode[RendererParameters]):
         return background
 
     def own_subscriptions(self) -> list[object]:
-        options = {'qos_overriding_options': qos.overridable()}
         return [
-            self.create_subscription(
-                ViewRequest, 'view_request', self._on_view, qos.COMMAND, **options
+            qos.create(
+                self.create_subscription,
+                ViewRequest,
+                'view_request',
+                self._on_view,
+                profile=qos.COMMAND,
             )
         ]
 

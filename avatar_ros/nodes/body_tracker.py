@@ -94,17 +94,16 @@ class BodyTrackerNode(Node):
         self._camera: Camera | None = None
         self._warned_no_calibration = False
         self._tracker = self._make_tracker()
-        options = {'qos_overriding_options': qos.overridable()}
-        self._pose = self.create_publisher(BodyPoseMsg, 'body_pose', qos.POSE, **options)
-        self._face = self.create_publisher(
-            FaceExpressionMsg, 'face_expression', qos.POSE, **options
+        self._pose = qos.create(self.create_publisher, BodyPoseMsg, 'body_pose', profile=qos.POSE)
+        self._face = qos.create(
+            self.create_publisher, FaceExpressionMsg, 'face_expression', profile=qos.POSE
         )
-        self._overlay = self.create_publisher(ImageMsg, '~/overlay', qos.VIEW, **options)
+        self._overlay = qos.create(self.create_publisher, ImageMsg, '~/overlay', profile=qos.VIEW)
         self.diagnostics = DiagnosticsPublisher(self, self.statistics, p.estimator)
         self.statistics.info['estimator'] = p.estimator
         self._worker: Worker[Sample] = Worker('body_tracker', self._process, self._failed)
         if subscribe:
-            self._subscribe(options)
+            self._subscribe()
 
     def _make_tracker(self) -> BodyTracker | PeopleTracker:
         p = self.parameters
@@ -124,13 +123,15 @@ class BodyTrackerNode(Node):
         estimator = create_people_estimator(p.estimator, max_people=p.max_people, **options)
         return PeopleTracker(estimator, rest, config, p.max_people)
 
-    def _subscribe(self, options: dict[str, object]) -> None:
+    def _subscribe(self) -> None:
         kind: type = ImageMsg
         topic = 'image'
         if self.parameters.image_transport == 'compressed':
             kind, topic = CompressedImage, 'image/compressed'
-        self.create_subscription(kind, topic, self._on_image, qos.SENSOR, **options)
-        self.create_subscription(CameraInfo, 'camera_info', self._on_info, qos.SENSOR, **options)
+        qos.create(self.create_subscription, kind, topic, self._on_image, profile=qos.SENSOR)
+        qos.create(
+            self.create_subscription, CameraInfo, 'camera_info', self._on_info, profile=qos.SENSOR
+        )
 
     # -- input -------------------------------------------------------------------------------
 

@@ -61,12 +61,13 @@ class CameraNode(Node):
             self._calibration = load_camera_yaml(
                 self.parameters.calibration_file, self.parameters.frame_id
             )
-        options = {'qos_overriding_options': qos.overridable()}
-        self._image = self.create_publisher(ImageMsg, '~/image', qos.SENSOR, **options)
-        self._compressed = self.create_publisher(
-            CompressedImage, '~/image/compressed', qos.SENSOR, **options
+        self._image = qos.create(self.create_publisher, ImageMsg, '~/image', profile=qos.SENSOR)
+        self._compressed = qos.create(
+            self.create_publisher, CompressedImage, '~/image/compressed', profile=qos.SENSOR
         )
-        self._info = self.create_publisher(CameraInfo, '~/camera_info', qos.SENSOR, **options)
+        self._info = qos.create(
+            self.create_publisher, CameraInfo, '~/camera_info', profile=qos.SENSOR
+        )
         self.diagnostics = DiagnosticsPublisher(self, self.statistics, self.parameters.input)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name='camera', daemon=True)

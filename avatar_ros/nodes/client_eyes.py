@@ -28,8 +28,9 @@ class ClientEyes:
 
     def __init__(self, node: Node, stage_frame: str) -> None:
         self._node, self._frame = node, stage_frame
-        options = {'qos_overriding_options': qos.overridable()}
-        self._requests = node.create_publisher(ViewRequest, 'view_request', qos.COMMAND, **options)
+        self._requests = qos.create(
+            node.create_publisher, ViewRequest, 'view_request', profile=qos.COMMAND
+        )
         self._tf = node.create_publisher(TFMessage, '/tf', 10) if TFMessage is not None else None
         self._next_s = 0.0
 

@@ -68,10 +68,9 @@ class PoseAdapterNode(Node):
         self._people = PeopleIK(free_rest_landmarks())
         one_euro = OneEuroConfig(p.filter__min_cutoff_hz, p.filter__beta)
         self._smooth = PoseFilter(PoseFilterConfig(one_euro, one_euro))
-        options = {'qos_overriding_options': qos.overridable()}
-        self._pose = self.create_publisher(BodyPoseMsg, 'body_pose', qos.POSE, **options)
-        self._face = self.create_publisher(
-            FaceExpressionMsg, 'face_expression', qos.POSE, **options
+        self._pose = qos.create(self.create_publisher, BodyPoseMsg, 'body_pose', profile=qos.POSE)
+        self._face = qos.create(
+            self.create_publisher, FaceExpressionMsg, 'face_expression', profile=qos.POSE
         )
         self._started_s = self._received_s = time.monotonic()
         self._worker: Worker[Any] | None = None
@@ -88,22 +87,22 @@ class PoseAdapterNode(Node):
             if not source.every_message:
                 self._worker = Worker('pose_adapter', self._process, self._failed)
             if subscribe:
-                self._subscribe(source, options)
+                self._subscribe(source)
         self.statistics.info.update(source=p.source, listens_to=self._where)
         self.diagnostics = DiagnosticsPublisher(self, self.statistics, p.source)
         self.create_timer(1.0, self._watch)
         self.get_logger().info(f'{p.source}: listening to {self._where}')
 
-    def _subscribe(self, source: TopicSource, options: dict[str, object]) -> None:
+    def _subscribe(self, source: TopicSource) -> None:
         kind = source.message_type(self.parameters.source)
         profile = qos.SENSOR
         if source.every_message:
             profile = QoSProfile(
                 depth=_EVERY_MESSAGE_DEPTH, reliability=ReliabilityPolicy.BEST_EFFORT
             )
-        self.create_subscription(kind, self._where, self.accept, profile, **options)
+        qos.create(self.create_subscription, kind, self._where, self.accept, profile=profile)
         for topic in source.latched_topics:
-            self.create_subscription(kind, topic, self.accept, _LATCHED, **options)
+            qos.create(self.create_subscription, kind, topic, self.accept, profile=_LATCHED)
 
     # -- input -------------------------------------------------------------------------------
 

@@ -63,29 +63,35 @@ class PoseFusionNode(Node):
         preferred = {part: [name for name in getattr(p, part) if name] for part in PARTS}
         self.fusion = Fusion(sources, preferred, FusionConfig(p.timeout_s, p.hold_s))
         self._person: dict[str, tuple[str, float]] = {}
-        options = {'qos_overriding_options': qos.overridable()}
-        self._pose = self.create_publisher(BodyPoseMsg, 'body_pose', qos.POSE, **options)
-        self._face = self.create_publisher(
-            FaceExpressionMsg, 'face_expression', qos.POSE, **options
+        self._pose = qos.create(self.create_publisher, BodyPoseMsg, 'body_pose', profile=qos.POSE)
+        self._face = qos.create(
+            self.create_publisher, FaceExpressionMsg, 'face_expression', profile=qos.POSE
         )
         self._received_s = time.monotonic()
         self.statistics.info['sources'] = ', '.join(sources)
         self.diagnostics = DiagnosticsPublisher(self, self.statistics, 'fusion')
         if subscribe:
             for name in sources:
-                self._subscribe(name, options)
+                self._subscribe(name)
         self.create_timer(1.0, self._watch)
 
-    def _subscribe(self, source: str, options: dict[str, object]) -> None:
+    def _subscribe(self, source: str) -> None:
         def pose(message: BodyPoseMsg) -> None:
             self.take(source, message, messages.parse_body_pose, self.accept_pose)
 
         def face(message: FaceExpressionMsg) -> None:
             self.take(source, message, messages.parse_face_expression, self.accept_face)
 
-        subscribe = self.create_subscription
-        subscribe(BodyPoseMsg, f'{source}/body_pose', pose, qos.POSE, **options)
-        subscribe(FaceExpressionMsg, f'{source}/face_expression', face, qos.POSE, **options)
+        qos.create(
+            self.create_subscription, BodyPoseMsg, f'{source}/body_pose', pose, profile=qos.POSE
+        )
+        qos.create(
+            self.create_subscription,
+            FaceExpressionMsg,
+            f'{source}/face_expression',
+            face,
+            profile=qos.POSE,
+        )
 
     # -- input -------------------------------------------------------------------------------
 

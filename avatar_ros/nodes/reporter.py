@@ -54,8 +54,9 @@ class ReporterNode(Node):
         self._nodes: dict[str, dict[str, str]] = {}
         self.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
         if subscribe:
-            options = {'qos_overriding_options': qos.overridable()}
-            self.create_subscription(AvatarStatus, 'status', self.accept, qos.SENSOR, **options)
+            qos.create(
+                self.create_subscription, AvatarStatus, 'status', self.accept, profile=qos.SENSOR
+            )
 
     def accept(self, status: AvatarStatus) -> None:
         """Take note of one published frame."""

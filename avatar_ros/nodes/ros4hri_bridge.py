@@ -87,7 +87,6 @@ class Ros4HriBridgeNode(Node):
         self.human = Rep155Human(free_rest_landmarks().joints)
         self._fixed = {link.name for link in self.human.links} | {'body', 'face', 'gaze'}
         self.bodies: dict[str, Body] = {}
-        self._options = {'qos_overriding_options': qos.overridable()}
         self._tf = self._publisher(TFMessage, '/tf', QoSProfile(depth=100))
         ids = _ids_list()
         self._tracked = {
@@ -109,17 +108,22 @@ class Ros4HriBridgeNode(Node):
         self._started_s = self._received_s = time.monotonic()
         self.diagnostics = DiagnosticsPublisher(self, self.statistics, 'rep155')
         if subscribe:
-            subscribe_to = self.create_subscription
-            subscribe_to(BodyPoseMsg, 'body_pose', self._on_pose, qos.POSE, **self._options)
-            subscribe_to(
-                FaceExpressionMsg, 'face_expression', self._on_face, qos.POSE, **self._options
+            qos.create(
+                self.create_subscription, BodyPoseMsg, 'body_pose', self._on_pose, profile=qos.POSE
+            )
+            qos.create(
+                self.create_subscription,
+                FaceExpressionMsg,
+                'face_expression',
+                self._on_face,
+                profile=qos.POSE,
             )
         self.create_timer(0.2, self._watch)
 
     def _publisher(self, kind: type | None, topic: str, profile: QoSProfile) -> Publisher | None:
         if kind is None:
             return None
-        return self.create_publisher(kind, topic, profile, **self._options)
+        return qos.create(self.create_publisher, kind, topic, profile=profile)
 
     # -- input -------------------------------------------------------------------------------
 
@@ -203,8 +207,10 @@ class Ros4HriBridgeNode(Node):
         topic = f'{self.parameters.prefix}/bodies/{body_id}'
         body = Body(
             body_id,
-            self.create_publisher(JointState, f'{topic}/joint_states', qos.VIEW, **self._options),
-            self.create_publisher(String, f'{topic}/urdf', qos.LATCHED, **self._options),
+            qos.create(
+                self.create_publisher, JointState, f'{topic}/joint_states', profile=qos.VIEW
+            ),
+            qos.create(self.create_publisher, String, f'{topic}/urdf', profile=qos.LATCHED),
         )
         body.urdf.publish(String(data=urdf(self.human, body_id)))
         self.bodies[person_id] = body

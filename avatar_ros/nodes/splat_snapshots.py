@@ -85,8 +85,8 @@ class SplatSnapshots:
         self._publisher: Any = None
         kind = _installed_kind()
         if kind is not None:
-            self._publisher = node.create_lifecycle_publisher(
-                kind, '~/gaussian_splats', qos.LATCHED, qos_overriding_options=qos.overridable()
+            self._publisher = qos.create(
+                node.create_lifecycle_publisher, kind, '~/gaussian_splats', profile=qos.LATCHED
             )
         self._service = node.create_service(Trigger, '~/publish_splats', self._request)
 

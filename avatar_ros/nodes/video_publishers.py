@@ -74,11 +74,11 @@ class VideoPublishers:
                 kind = getattr(importlib.import_module(f'{package}.msg'), message)
             except ImportError:
                 continue
-            publisher = node.create_lifecycle_publisher(
+            publisher = qos.create(
+                node.create_lifecycle_publisher,
                 kind,
                 f'{image_topic}/{transport}',
-                qos.VIEW,
-                qos_overriding_options=qos.overridable(),
+                profile=qos.VIEW,
             )
             self._outputs.append((publisher, kind, build))
         self._encoder: VideoEncoder | None = None

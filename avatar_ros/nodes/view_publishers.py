@@ -15,11 +15,15 @@ class ViewPublishers:
     """image, camera_info, depth and video of one eye."""
 
     def __init__(self, node: LifecycleNode, prefix: str, frame_id: str) -> None:
-        options = {'qos_overriding_options': qos.overridable()}
-        create = node.create_lifecycle_publisher
-        self._image = create(ImageMsg, f'~/{prefix}image', qos.VIEW, **options)
-        self._info = create(CameraInfo, f'~/{prefix}camera_info', qos.VIEW, **options)
-        self._depth = create(ImageMsg, f'~/{prefix}depth', qos.VIEW, **options)
+        self._image = qos.create(
+            node.create_lifecycle_publisher, ImageMsg, f'~/{prefix}image', profile=qos.VIEW
+        )
+        self._info = qos.create(
+            node.create_lifecycle_publisher, CameraInfo, f'~/{prefix}camera_info', profile=qos.VIEW
+        )
+        self._depth = qos.create(
+            node.create_lifecycle_publisher, ImageMsg, f'~/{prefix}depth', profile=qos.VIEW
+        )
         self._video = VideoPublishers(node, f'~/{prefix}image')
         self._frame_id = frame_id
 

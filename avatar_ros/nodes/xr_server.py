@@ -102,9 +102,8 @@ class XrServerNode(AvatarNode[XrServerParameters]):
                 self.server.start()
             except (ValueError, OSError) as error:
                 self.server = None
-                self.statistics.fail('configure_failed', error)
-                self.get_logger().error(f'cannot be configured: {error}')
-                return TransitionCallbackReturn.FAILURE
+                self.destroy_publishers()
+                return self.refuse_transition('configure', error)
         return result
 
     def on_cleanup(self, state: State) -> TransitionCallbackReturn:
@@ -121,9 +120,10 @@ class XrServerNode(AvatarNode[XrServerParameters]):
         if not self._subscribe:
             return []
         self._overlay = Worker('xr_overlay', self._show_overlay, self._failed)
-        options = {'qos_overriding_options': qos.overridable()}
         inbox = self._overlay.inbox
-        return [self.create_subscription(ImageMsg, 'overlay', inbox.put, qos.SENSOR, **options)]
+        return [
+            qos.create(self.create_subscription, ImageMsg, 'overlay', inbox.put, profile=qos.SENSOR)
+        ]
 
     def stop(self) -> None:
         super().stop()

@@ -40,7 +40,7 @@ class Node:
     def __init__(self):
         self.topics = {}
 
-    def create_lifecycle_publisher(self, kind, topic, profile, **options):
+    def create_lifecycle_publisher(self, kind, topic, **options):
         return self.topics.setdefault(topic, Topic())
 
     def destroy_lifecycle_publisher(self, publisher):
