@@ -24,6 +24,7 @@ from avatar_ros.geometry import Camera, look_at
 from avatar_ros.render import Engine, select_engine, to_rgb8
 from avatar_ros.tracking.face import arkit_vector
 from avatar_ros.tracking.faces_in_photo import FaceInPhoto, PhotoError, PhotoReader
+from avatar_ros.tracking.lids import fit_lids
 from avatar_ros.tracking.lips import fit_lips
 from avatar_ros.types import FloatArray, Image
 from benchmarks.metrics import Metric, load, write_results
@@ -83,7 +84,8 @@ class Stand:
 
 def tracked(face: FaceInPhoto) -> dict[str, float]:
     """Weights as the tracker gives them, but for its filters."""
-    weights = fit_lips(arkit_vector(face.weights), face.pixels, face.R_camera_head)
+    seen = face.pixels, face.R_camera_head
+    weights = fit_lids(fit_lips(arkit_vector(face.weights), *seen), *seen)
     return dict(zip(ARKIT_52, weights, strict=True))
 
 

@@ -91,7 +91,7 @@ class BagPlayer(Node):
             reader.open()
         except (ReaderError, OSError, ValueError, KeyError) as error:
             raise ValueError(
-                f'{path} is no rosbag2 that can be read: {error}. Give the directory with '
+                f'{path} is no rosbag2 that can be read: {str(error).rstrip(".")}. Give the directory with '
                 'metadata.yaml that `avatar_ros record` or `ros2 bag record` made.'
             ) from None
         return reader

@@ -17,6 +17,7 @@ from avatar_ros.tracking.face import arkit_vector, eye_quats, jaw_quat
 from avatar_ros.tracking.hand_ik import HandIK
 from avatar_ros.tracking.holding import HoldConfig, RotationHolder
 from avatar_ros.tracking.landmarks import BodyLandmarks, Estimator, FaceLandmarks, Landmarks
+from avatar_ros.tracking.lids import fit_lids
 from avatar_ros.tracking.lips import fit_lips
 from avatar_ros.tracking.one_euro import OneEuroConfig, OneEuroFilter
 from avatar_ros.tracking.rest_landmarks import RestLandmarks
@@ -220,7 +221,8 @@ class PersonTracker:
         if face is not None:
             self._face_unseen_s = 0.0
             confidence = 1.0
-            weights = fit_lips(arkit_vector(face.weights), face.pixels, face.R_camera_head)
+            seen = face.pixels, face.R_camera_head
+            weights = fit_lids(fit_lips(arkit_vector(face.weights), *seen), *seen)
             self._weights = self._smooth('face', weights, dt_s)
             columns = self._smooth('head', face.R_camera_head.T, dt_s)  # three unit vectors
             u, _, vt = np.linalg.svd(columns.T)
