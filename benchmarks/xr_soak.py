@@ -1,6 +1,6 @@
 # Copyright 2026 Avatar ROS developers
 # SPDX-License-Identifier: Apache-2.0
-"""Clients come and go for half an hour: ``python -m benchmarks.xr_soak --minutes 30``.
+"""Clients come and go for an hour: ``python -m benchmarks.xr_soak --minutes 60``.
 
 The node renders a person who moves. Two clients stay (pictures in stereo, and poses), others join
 for seconds in any lane and leave politely or not. Once a second memory, threads and sockets of the
@@ -25,7 +25,7 @@ from benchmarks.xr_glass import process_seconds
 from benchmarks.xr_scene import stereo_eyes
 from benchmarks.xr_wire import eyes_message
 
-COMMAND = 'python -m benchmarks.xr_soak --minutes 30'
+COMMAND = 'python -m benchmarks.xr_soak --minutes 60'
 #: Small, because others' load on the machine must not decide the frame rate.
 _HEIGHT, _FPS = 160, 10.0
 _SETTLED_S = 60.0
@@ -212,7 +212,7 @@ def metric(key: str, value: float, unit: str, better: str, conditions: str) -> M
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog='python -m benchmarks.xr_soak', description=__doc__)
-    parser.add_argument('--minutes', type=float, default=30.0)
+    parser.add_argument('--minutes', type=float, default=60.0)
     args = parser.parse_args()
     options = ('port:=0', f'view_height:={_HEIGHT}', f'max_fps:={_FPS}', 'max_clients:=16')
     command = [sys.executable, '-m', 'benchmarks.xr_node', '--ros-args', '--log-level', 'error']

@@ -90,8 +90,9 @@ class BagPlayer(Node):
             reader = Reader(path)
             reader.open()
         except (ReaderError, OSError, ValueError, KeyError) as error:
+            cause = str(error).rstrip('.')
             raise ValueError(
-                f'{path} is no rosbag2 that can be read: {str(error).rstrip(".")}. Give the directory with '
+                f'{path} is no rosbag2 that can be read: {cause}. Give the directory with '
                 'metadata.yaml that `avatar_ros record` or `ros2 bag record` made.'
             ) from None
         return reader
