@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from avatar_ros.body.foreign import KINECT_32, camera_joint_name
+from avatar_ros.tracking.adapters.camera_skeleton import camera_skeleton
 from avatar_ros.tracking.adapters.points import NamedPoints, stamp_and_frame, xyz
 from avatar_ros.types import FloatArray
 
@@ -42,6 +43,13 @@ def people(message: Any, scale: float = 1.0) -> list[NamedPoints]:
         if name is not None and np.isfinite(point).all():
             bodies[body][name] = point
     return [
-        NamedPoints(points, {}, *stamp_and_frame(headers[body]), f'kinect_{body}', 'azure_kinect')
+        NamedPoints(
+            points,
+            {},
+            *stamp_and_frame(headers[body]),
+            f'kinect_{body}',
+            'azure_kinect',
+            camera_skeleton(2),
+        )
         for body, points in bodies.items()
     ]

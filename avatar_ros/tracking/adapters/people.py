@@ -34,8 +34,8 @@ class PeopleIK:
             self._people.clear()
         self._stamp_ns = reading.stamp_ns
         ik = self._people.get(reading.person_id)
-        if ik is None:
-            ik = self._people[reading.person_id] = PositionIK(self._rest)
+        if ik is None or ik.skeleton is not reading.skeleton:
+            ik = self._people[reading.person_id] = PositionIK(self._rest, reading.skeleton)
         self._people.move_to_end(reading.person_id)
         while len(self._people) > _MAX_PEOPLE:
             self._people.popitem(last=False)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 MAX_METRES = 1000.0
 _TRUNK_M = (0.15, 1.2)  # from the middle of the hips to that of the shoulders
 _REACH_M = 2.5  # no part of a person is further from his hips
+_FLAT_M = 0.02  # a nose no further in front of the ears says nothing about front and back
 _SIZES = (0.3, 2.5)  # bones of children and of giants, of the free body's
 _AWAY = 0.2  # cosine to where a bone should point; trackers place joints differently
 _TRUNK_CORNERS = ('left_hip', 'right_hip', 'left_shoulder', 'right_shoulder')
@@ -124,7 +125,8 @@ def check_person(seen: 'NamedPoints') -> None:
         for front, behind in _FORWARD
         if seen.weight(front) and seen.weight(behind)
     ]
-    if looks and max(looks) < -0.02:
+    looks = [depth for depth in looks if abs(depth) > _FLAT_M]
+    if looks and max(looks) < 0:
         raise ValueError(
             f'{seen.source} person {seen.person_id!r}: nose and feet point to the back; expected '
             'a right-handed frame with the left side on the left. Undo the mirroring of the image, '

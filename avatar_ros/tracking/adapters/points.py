@@ -28,6 +28,8 @@ class NamedPoints:
     frame_id: str = ''
     person_id: str = ''
     source: str = ''
+    skeleton: RestLandmarks | None = None
+    """Whose joints these are, in the T-pose; None if they are those of our own body."""
 
     def weight(self, name: str) -> float:
         """Confidence of a point; 0 if it has no finite position."""

@@ -63,8 +63,11 @@ _SMALL_GAIN = 1e-3  # of the cost: a point moved by 0.2 mm
 class PositionIK:
     """One person. Stateful in the bone lengths and the last pose; `reset` forgets both."""
 
-    def __init__(self, rest: RestLandmarks) -> None:
-        self._rest = rest
+    def __init__(self, body: RestLandmarks, skeleton: RestLandmarks | None = None) -> None:
+        """:param skeleton: of the tracker that sends the points; None if it is the body's."""
+        self.skeleton = skeleton
+        self._rest = rest = skeleton or body
+        self._to_pelvis = _hips_to_pelvis(body) - _hips_to_pelvis(rest)
         self._offset = np.diff(rest.joints[:_J], axis=0, prepend=0.0)
         for row in range(1, _J):
             self._offset[row] = rest.joints[row] - rest.joints[_PARENTS[row]]
@@ -147,7 +150,8 @@ class PositionIK:
         confidence = np.zeros(len(SMPLX))
         confidence[:_J] = np.max(np.where(moves, weight[:, None], 0.0), axis=0, initial=0.0)
         quats[:_J][confidence[:_J] == 0] = IDENTITY_QUAT
-        pose = BodyPose(SMPLX, rigid(R[0], t), quats, confidence, state=TrackingState.TRACKED)
+        T_root = rigid(R[0], t + R[0] @ self._to_pelvis)
+        pose = BodyPose(SMPLX, T_root, quats, confidence, state=TrackingState.TRACKED)
         return replace(
             pose,
             stamp_ns=seen.stamp_ns,
@@ -271,6 +275,11 @@ _TRUNK = (
 )
 #: Bones with a length that points can tell.
 _MEASURED = tuple((BODY_JOINTS[_PARENTS[row]], BODY_JOINTS[row]) for row in range(1, _J))
+
+
+def _hips_to_pelvis(rest: RestLandmarks) -> FloatArray:
+    hips = rest.joints[SMPLX.rows(('left_hip', 'right_hip'))]
+    return np.asarray(rest.joints[SMPLX.index['pelvis']] - hips.mean(axis=0))
 
 
 def _without_side(name: str) -> str:

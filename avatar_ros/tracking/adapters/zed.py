@@ -12,10 +12,14 @@ from typing import Any
 import numpy as np
 
 from avatar_ros.body.foreign import ZED_FORMATS, camera_joint_name
+from avatar_ros.tracking.adapters.camera_skeleton import camera_skeleton
 from avatar_ros.tracking.adapters.points import NamedPoints, stamp_and_frame
 from avatar_ros.types import FloatArray
 
 _SEARCHING, _TERMINATED = 2, 3  # zed_msgs/Object.tracking_state
+_SPINE_POINTS = {
+    number: sum('SPINE' in name for name in names) for number, names in ZED_FORMATS.items()
+}
 _ROWS = {
     number: {
         ours: row for row, name in enumerate(names) if (ours := camera_joint_name(name)) is not None
@@ -54,6 +58,7 @@ def people(message: Any, scale: float = 1.0) -> list[NamedPoints]:
                 frame_id,
                 f'zed_{body.label_id}',
                 'zed',
+                camera_skeleton(_SPINE_POINTS[body.body_format]),
             )
         )
     return found

@@ -78,6 +78,7 @@ def quaternion(R):
 
 def zed(person, count, axes=TO_ROS, unit=1.0):
     """zed_msgs/ObjectsStamped of one person."""
+    person = person.as_camera({18: 0, 34: 2, 38: 3}[count])
     key_points = np.zeros((70, 3))
     for row, name in enumerate(ZED[count].split()):
         key_points[row] = unit * axes @ person.point(_place(name))
@@ -94,6 +95,7 @@ def zed(person, count, axes=TO_ROS, unit=1.0):
 
 def kinect(person, axes=TO_OPTICAL, unit=1.0, body_id=3):
     """visualization_msgs/MarkerArray of one person."""
+    person = person.as_camera(2)
     markers = []
     for row, name in enumerate(KINECT.split()):
         position = unit * axes @ person.point(_place(name)) + [0, 0, 2.0 * unit]

@@ -84,7 +84,8 @@ SOURCES = {
         lambda p, **k: enc.zed(p, 18, **k),
         lambda: zed.people,
         enc.TO_ROS,
-        cannot=_both('foot', 'collar') | {'spine1', 'spine2', 'spine3'},
+        # Its neck is the middle of the shoulders.
+        cannot=_both('foot', 'collar') | {'spine1', 'spine2', 'spine3', 'neck', 'head'},
         unturned=_both('ankle', 'foot', 'wrist'),
         points_only=True,
     ),
@@ -94,7 +95,13 @@ SOURCES = {
     'zed_38': Source(
         lambda p, **k: enc.zed(p, 38, **k), lambda: zed.people, enc.TO_ROS, points_only=True
     ),
-    'azure_kinect': Source(enc.kinect, lambda: kinect.people, enc.TO_OPTICAL, points_only=True),
+    'azure_kinect': Source(
+        enc.kinect,
+        lambda: kinect.people,
+        enc.TO_OPTICAL,
+        cannot=_both('foot'),  # one point, and it does not tell how the foot is rolled
+        points_only=True,
+    ),
     'isaac_full_body': Source(
         enc.isaac_full_body, lambda: lambda m: [openxr.isaac_full_body(m)], enc.TO_ROS
     ),

@@ -8,29 +8,90 @@ from scipy.spatial.transform import Rotation
 from avatar_ros.body.lbs import forward_kinematics
 from avatar_ros.body.skeletons import BLAZEPOSE_INDEX, SMPLX
 from avatar_ros.geometry import rigid
-from avatar_ros.tracking.rest_landmarks import free_rest_landmarks
+from avatar_ros.tracking.rest_landmarks import RestLandmarks, free_rest_landmarks
 
 REST = free_rest_landmarks()
+#: BODY_34 as the ZED SDK exports it at rest: x right, y up, z back, metres, arms hanging.
+ZED_34_AT_REST = {
+    'pelvis': (0, -0.55, 0),
+    'neck': (0, 0, 0),
+    'left_collar': (-0.05009, 0.000996, 0),
+    'left_shoulder': (-0.20009, 0.000996, 0),
+    'left_elbow': (-0.20009, -0.25900, 0),
+    'left_wrist': (-0.20009, -0.50900, 0),
+    'left_middle1': (-0.20009, -0.55900, 0),
+    'left_hip': (-0.1, -0.55, 0),
+    'left_knee': (-0.1, -1.0, 0),
+    'left_ankle': (-0.1, -1.4, 0),
+    'left_foot': (-0.1, -1.5, -0.12),
+    'head': (0, 0.13593, -0.06343),
+    'nose': (0, 0.18124, -0.06343),
+    'left_eye': (-0.02719, 0.21295, -0.03172),
+    'left_ear': (-0.07703, 0.19211, 0.05437),
+    'left_heel': (-0.1, -1.5, 0.04),
+    'left_foot_index': (-0.1, -1.5, -0.12),
+}
+ZED_34_SPINE = {'spine1': -0.36667, 'spine3': -0.18334}  # their heights
+
+
+def zed_34_at_rest(arms_hang=False):
+    """The same from between the hips in SMPL axes, both sides."""
+    lifted = Rotation.from_euler('z', 90, degrees=True).as_matrix()
+    left = {name: np.array(p) * [-1, 1, -1] for name, p in ZED_34_AT_REST.items()}
+    shoulder = left['left_shoulder']
+    for name in ('left_elbow', 'left_wrist', 'left_middle1'):
+        if not arms_hang:
+            left[name] = shoulder + lifted @ (left[name] - shoulder)
+    left |= {name: np.array([0, y, 0]) for name, y in ZED_34_SPINE.items()}
+    right = {n.replace('left', 'right'): p * [-1, 1, 1] for n, p in left.items() if 'left' in n}
+    return {name: p - left['pelvis'] for name, p in (left | right).items()}
+
+
+def camera_rest(spine_points):
+    """A whole skeleton around these points, with 0, 2 or 3 of them between pelvis and neck."""
+    joints, points = REST.joints.copy(), REST.points.copy()
+    known = zed_34_at_rest()
+    for k, name in enumerate(('spine1', 'spine2', 'spine3'), start=1):
+        share = {1: 1 / 3, 2: 1 / 2, 3: 2 / 3}[k] if spine_points == 2 else k / 4
+        known[name] = share * known['neck']
+    for name, place in known.items():
+        if name in SMPLX.index:
+            joints[SMPLX.index[name]] = place
+        if (
+            name in ('nose', 'left_eye', 'right_eye', 'left_ear', 'right_ear')
+            or 'heel' in name
+            or 'foot_' in name
+        ):
+            points[BLAZEPOSE_INDEX[name]] = place
+    for side in ('left', 'right'):  # other fingers as far from the wrist as the free body's
+        wrist = SMPLX.index[f'{side}_wrist']
+        for row, name in enumerate(SMPLX.joints):
+            if name[-1] in '123' and name.startswith(side) and 'middle1' not in name:
+                joints[row] = joints[wrist] + REST.joints[row] - REST.joints[wrist]
+    return RestLandmarks(joints, points, REST.carrier)
 
 
 class Truth:
     """Joint transforms of the free body in a world with SMPL axes."""
 
-    def __init__(self, quats=None, T_root=None):
+    def __init__(self, quats=None, T_root=None, rest=REST):
+        self.rest = rest
+        self.T_root = rigid(np.eye(3), [0.2, 1.0, 0.3]) if T_root is None else T_root
         self.quats = np.tile([1.0, 0, 0, 0], (len(SMPLX), 1)) if quats is None else quats
-        self.T = forward_kinematics(
-            SMPLX,
-            REST.joints,
-            self.quats,
-            rigid(np.eye(3), [0.2, 1.0, 0.3]) if T_root is None else T_root,
-        )
+        self.T = forward_kinematics(SMPLX, rest.joints, self.quats, self.T_root)
+
+    def as_camera(self, spine_points):
+        """The same person as a camera tracker's skeleton has him, hips in the same place."""
+        hips = REST.joints[SMPLX.rows(('left_hip', 'right_hip'))].mean(axis=0)
+        T_root = self.T_root @ rigid(np.eye(3), hips - REST.joints[0])
+        return Truth(self.quats, T_root, camera_rest(spine_points))
 
     def point(self, name):
         if name in SMPLX.index:
             return self.T[SMPLX.index[name], :3, 3]
         row = BLAZEPOSE_INDEX[name]
-        carrier = REST.carrier[row]
-        local = REST.points[row] - REST.joints[carrier]
+        carrier = self.rest.carrier[row]
+        local = self.rest.points[row] - self.rest.joints[carrier]
         return self.T[carrier, :3, :3] @ local + self.T[carrier, :3, 3]
 
     def rotation(self, joint):
@@ -64,6 +125,11 @@ class Mirrored:
         return self._mirror @ self._person.local(joint) @ self._mirror
 
 
+def other_side(joint):
+    side, _, part = joint.partition('_')
+    return {'left': f'right_{part}', 'right': f'left_{part}'}.get(side, joint)
+
+
 class Swapped:
     """The same person with the name of each side given to the other."""
 
@@ -73,11 +139,7 @@ class Swapped:
     def __getattr__(self, name):
         method = getattr(self._person, name)
 
-        def of_other_side(joint):
-            side, _, part = joint.partition('_')
-            return method({'left': f'right_{part}', 'right': f'left_{part}'}.get(side, joint))
-
-        return of_other_side
+        return lambda joint: method(other_side(joint))
 
 
 class Jittery:
@@ -88,6 +150,9 @@ class Jittery:
 
     def point(self, name):
         return self._person.point(name) + self._rng.normal(0, self._sigma_m, 3)
+
+    def as_camera(self, spine_points):
+        return Jittery(self._person.as_camera(spine_points), self._sigma_m, self._rng)
 
     def __getattr__(self, name):
         return getattr(self._person, name)
