@@ -7,8 +7,9 @@ time (int32 frame, float32 subframe, int32 numerator and denominator of the rate
 float32. The count is 61, or 0 while no face is seen. Frame time counts from midnight of the
 phone's clock, so the stamp is that of the arrival.
 
-Head angles are taken as radians, yaw to the person's left, pitch down, roll to the left shoulder:
-inferred from ARKit's axes, which are SMPL's. Compare with your phone before you rely on it.
+Head angles are radians; see `_turned` for their signs. A recording of the app
+(test/tracking/adapters/recorded) confirms the order of the values, and unit and signs of the eyes'
+angles; its head angles are zero, and are taken to be alike.
 """
 
 import struct
@@ -63,9 +64,13 @@ def face(packet: bytes, received_ns: int = 0) -> FaceExpression:
 
 
 def _turned(yaw: float, pitch: float, roll: float) -> FloatArray:
-    """Quaternion (4,) wxyz of yaw about y, then pitch about x, then roll about z."""
-    yawed, pitched = quat_from_rotvec([0.0, yaw, 0.0]), quat_from_rotvec([pitch, 0.0, 0.0])
-    return quat_multiply(quat_multiply(yawed, pitched), quat_from_rotvec([0.0, 0.0, roll]))
+    """Quaternion (4,) wxyz, SMPL axes, of the app's radians.
+
+    To the person's right, down, and towards his right shoulder are positive: Unreal's rotator after
+    its change of axes. Of the eyes, which the app turns in the same way, a recording shows it.
+    """
+    yawed, pitched = quat_from_rotvec([0.0, -yaw, 0.0]), quat_from_rotvec([pitch, 0.0, 0.0])
+    return quat_multiply(quat_multiply(yawed, pitched), quat_from_rotvec([0.0, 0.0, -roll]))
 
 
 def _text(packet: bytes, at: int, what: str) -> tuple[str, int]:

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Faces: names and never places decide, and left stays left."""
 
+import csv
 import struct
+from pathlib import Path
 from types import SimpleNamespace as Message
 
 import encoders as enc
@@ -40,12 +42,45 @@ def test_one_weight_is_that_weight_and_no_other(name):
 
 def test_angles_of_the_head_are_about_the_right_axes():
     for angle, axis in (
-        ((0.3, 0, 0), (0, 1, 0)),  # yaw
-        ((0, 0.2, 0), (1, 0, 0)),  # pitch
-        ((0, 0, 0.1), (0, 0, 1)),  # roll
+        ((0.3, 0, 0), (0, -1, 0)),  # yaw, to the right
+        ((0, 0.2, 0), (1, 0, 0)),  # pitch, down
+        ((0, 0, 0.1), (0, 0, -1)),  # roll, towards the right shoulder
     ):
         turned = rotvec_from_quat(live_link_face.face(enc.live_link_face({}, angle)).head)
         np.testing.assert_allclose(turned, np.multiply(max(angle), axis), atol=1e-6)
+
+
+def recorded():
+    """What the app recorded: for each frame its 61 values, and what we read of them as a packet."""
+    with (Path(__file__).parent / 'recorded/live_link_face.csv').open() as file:
+        rows = [np.array(row[2:], float) for row in list(csv.reader(file))[1:]]
+    head = enc.live_link_face({})[: -61 * 4]
+    return [(row, live_link_face.face(head + struct.pack('>61f', *row))) for row in rows]
+
+
+@pytest.mark.parametrize('side', ['left', 'right'])
+def test_eyes_of_a_recording_look_where_its_own_angles_say(side):
+    yaw, pitch = {'left': (55, 56), 'right': (58, 59)}[side]
+    found, told = [], []
+    for row, face in recorded():
+        found.append(rotvec_from_quat(getattr(face, f'{side}_eye'))[:2])
+        told.append([row[pitch], -row[yaw]])
+    apart = np.degrees(np.subtract(found, told))
+    assert np.abs(np.median(apart, axis=0)).max() < 6  # the app has eyes that rest a little outward
+    apart = np.linalg.norm(apart - np.median(apart, axis=0), axis=1)
+    assert np.degrees(np.ptp(told, axis=0)).min() > 25  # he looked around
+    assert np.median(apart) < 2
+    assert apart.max() < 8
+
+
+def test_a_mouth_of_a_recording_that_moves_to_a_side_stretches_there():
+    faces = [weights_of(face) for _, face in recorded()]
+    moved = [f['mouthLeft'] - f['mouthRight'] for f in faces]
+    stretched = [f['mouthStretchLeft'] - f['mouthStretchRight'] for f in faces]
+    lifted = [f['mouthUpperUpLeft'] - f['mouthUpperUpRight'] for f in faces]
+    jaw = [f['jawLeft'] - f['jawRight'] for f in faces]
+    for other in (stretched, lifted, jaw):
+        assert np.corrcoef(moved, other)[0, 1] > 0.6
 
 
 def test_a_face_that_the_app_does_not_see_has_no_confidence():
