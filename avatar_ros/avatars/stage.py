@@ -1,14 +1,17 @@
 # Copyright 2026 Avatar ROS developers
 # SPDX-License-Identifier: Apache-2.0
-"""Where avatars stand: from the tracking camera's frame to a level stage.
+"""Where avatars stand: from the frame of their poses to a level stage.
 
 The *stage* is a REP-103 frame (z up) whose origin is the spot on the floor where the first person
-was first seen, x pointing to the tracking camera. The *avatar* frame has the same axes and follows
-the person smoothly, or the middle of several: views that keep them in sight are asked for in it.
+was first seen. Its x points to the tracking camera; of poses that come in no camera's frame, but
+in that of a room or of a headset's play space, it is that frame's x. The *avatar* frame has the
+same axes and follows the person smoothly, or the middle of several: views that keep them in sight
+are asked for in it.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 from transforms3d.euler import euler2mat
@@ -22,6 +25,22 @@ _UP = np.array([0.0, 0.0, 1.0])
 _FOLLOW_S = 0.6  # time constant of the avatar frame
 _SETTLE_S = 0.15  # time constant of the floor, so that it does not tremble with the feet
 
+Axes = Literal['optical', 'camera', 'world']
+#: The Azure Kinect's depth camera: its driver gives it optical axes and another name.
+OPTICAL_FRAMES = ('depth_camera_link',)
+
+
+def axes_of(frame_id: str, optical_frames: Sequence[str] = OPTICAL_FRAMES) -> Axes:
+    """Which way a frame's axes point, by its name.
+
+    ``optical``: z forward, x right, y down (REP-103: names that end in ``_optical_frame``), also
+    where no frame is named, and those whose name ends like one of `optical_frames`. ``camera``: x
+    forward, y left, z up of other frames with a camera in their name. ``world``: all others, z up.
+    """
+    if not frame_id or 'optical' in frame_id or frame_id.endswith(tuple(optical_frames)):
+        return 'optical'
+    return 'camera' if 'camera' in frame_id else 'world'
+
 
 @dataclass
 class _Spot:
@@ -33,14 +52,25 @@ class _Spot:
 
 
 class Stage:
-    """Places poses given in a camera's optical frame."""
+    """Places poses of any frame whose name tells its axes, see `axes_of`."""
 
     def __init__(
-        self, *, camera_pitch_deg: float = 0.0, camera_roll_deg: float = 0.0, on_floor: bool = True
+        self,
+        *,
+        camera_pitch_deg: float = 0.0,
+        camera_roll_deg: float = 0.0,
+        on_floor: bool = True,
+        optical_frames: Sequence[str] = OPTICAL_FRAMES,
     ) -> None:
         # Pitch: the camera looks down by so much. Roll: its right side is lower by so much.
         level = euler2mat(np.radians(camera_roll_deg), np.radians(camera_pitch_deg), 0.0, 'sxyz')
-        self._R_stage_optical = np.diag([-1.0, -1.0, 1.0]) @ level @ R_ROS_OPTICAL
+        to_camera = np.diag([-1.0, -1.0, 1.0]) @ level
+        self._R_stage_frame: dict[Axes, FloatArray] = {
+            'optical': to_camera @ R_ROS_OPTICAL,
+            'camera': to_camera,
+            'world': np.eye(3),
+        }
+        self._optical_frames = tuple(optical_frames)
         self._on_floor = on_floor
         self.reset()
 
@@ -64,8 +94,9 @@ class Stage:
         spot = self._spots.setdefault(pose.person_id, _Spot(pose.stamp_ns))
         spot.stamp_ns = pose.stamp_ns
         T = np.array(pose.T_frame_root)
-        T[:3, :3] = self._R_stage_optical @ T[:3, :3]
-        position = self._R_stage_optical @ T[:3, 3]
+        R_stage_frame = self._R_stage_frame[axes_of(pose.frame_id, self._optical_frames)]
+        T[:3, :3] = R_stage_frame @ T[:3, :3]
+        position = R_stage_frame @ T[:3, 3]
         afresh = fresh and len(self._spots) == 1
         if afresh:
             self._origin = position

@@ -17,7 +17,7 @@ from rclpy.lifecycle import LifecycleNode, Publisher, State, TransitionCallbackR
 from avatar_ros.avatars import PLAYBACKS, Avatar, load_avatar
 from avatar_ros.avatars.cast import Cast, Shown
 from avatar_ros.avatars.player import Player, orbit_camera
-from avatar_ros.avatars.stage import Stage
+from avatar_ros.avatars.stage import OPTICAL_FRAMES, Stage
 from avatar_ros.body import BodyPose, FaceExpression
 from avatar_ros.msg import AvatarStatus
 from avatar_ros.msg import BodyPose as BodyPoseMsg
@@ -57,6 +57,10 @@ class AvatarParameters:
         'classic', 'antialiased for far views', choices=('classic', 'antialiased')
     )
     on_floor: bool = parameter(True, 'keep the lowest foot on the floor')
+    optical_frames: list[str] = parameter(
+        list(OPTICAL_FRAMES),
+        'frames of poses with optical axes (z forward) whose names do not end in _optical_frame',
+    )
     camera_pitch_deg: float = parameter(
         0.0, 'how far the tracking camera looks down', low=-89.0, high=89.0
     )
@@ -172,6 +176,7 @@ class AvatarNode(LifecycleNode, Generic[P]):
                 camera_pitch_deg=p.camera_pitch_deg,
                 camera_roll_deg=p.camera_roll_deg,
                 on_floor=p.on_floor,
+                optical_frames=[name for name in p.optical_frames if name],
             )
             self.player = Player(
                 avatar,

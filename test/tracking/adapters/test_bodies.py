@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every source of body poses gives back the person that another program wrote in its format."""
 
+from dataclasses import replace
+
 import encoders as enc
 import numpy as np
 import pytest
@@ -19,6 +21,8 @@ from truth import (
     zed_34_at_rest,
 )
 
+from avatar_ros.avatars import load_avatar
+from avatar_ros.avatars.stage import Stage
 from avatar_ros.body import SMPLX
 from avatar_ros.body.lbs import forward_kinematics
 from avatar_ros.geometry import R_ROS_SMPL, angle_between, matrix_from_rotvec, rotvec_from_quat
@@ -186,6 +190,17 @@ def test_the_pose_that_the_zed_sdk_has_at_rest_is_a_person_who_stands_straight()
         down = {'left_shoulder': -90.0, 'right_shoulder': 90.0}.get(joint, 0.0)
         np.testing.assert_allclose(turned, [0, 0, down], atol=1.0, err_msg=joint)
     np.testing.assert_allclose(pose.T_frame_root[:3, :3], R_ROS_SMPL, atol=0.01)
+
+
+@pytest.mark.parametrize('name', SOURCES)
+def test_whoever_stands_before_the_tracker_stands_upright_on_the_stage(name):
+    pose = read_one(name, Truth())
+    pose = replace(pose, frame_id=pose.frame_id or 'world')  # as pose_adapter does
+    R = Stage().place(pose, load_avatar('demo')).T_frame_root[:3, :3]
+    np.testing.assert_allclose(R @ [0, 1, 0], [0, 0, 1], atol=0.02)
+    # The default view sees the front; but the person of the ZED looks away from the camera.
+    forward = [-1, 0, 0] if name.startswith('zed') else [1, 0, 0]
+    np.testing.assert_allclose(R @ [0, 0, 1], forward, atol=0.02)
 
 
 def test_stamp_frame_and_id_are_those_of_the_source():
