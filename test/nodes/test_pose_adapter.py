@@ -15,6 +15,7 @@ import yaml
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 from geometry_msgs.msg import Pose, PoseArray
 from helpers import REPOSITORY, wait_for
+from sensor_msgs.msg import Image as ImageMsg
 from sensor_msgs.msg import JointState
 from std_msgs.msg import ByteMultiArray
 from visualization_msgs.msg import Marker, MarkerArray
@@ -27,7 +28,8 @@ from truth import Jittery, Truth, bent
 
 from avatar_ros.msg import BodyPose as BodyPoseMsg
 from avatar_ros.msg import FaceExpression as FaceExpressionMsg
-from avatar_ros.nodes import messages, qos
+from avatar_ros.nodes import images, messages, qos
+from avatar_ros.nodes.avatar_renderer import AvatarRendererNode
 from avatar_ros.nodes.pose_adapter import PoseAdapterNode
 
 
@@ -222,3 +224,41 @@ def test_rotations_of_a_headset_pass_as_they_are(ros):
         person = bent(left_elbow=(0, -angle, 0))
         node._process(byte_message(enc.isaac_full_body(person)))
     assert abs(shown[-1].rotation('left_elbow') @ person.quats[18]) == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize('source', ['openxr', 'pose_array', 'azure_kinect'])
+def test_the_avatar_stands_upright_in_the_picture_whatever_tracker_drives_it(ros, maps, source):
+    person = bent(left_shoulder=(0, 0, -1.4), right_shoulder=(0, 0, 1.4))
+    if source == 'openxr':
+        _, positions, quats, _ = enc.xr_joints(person, 'BD')
+        poses = [
+            SimpleNamespace(position=enc.vector(p), orientation=SimpleNamespace(**xyzw))
+            for p, q in zip(positions, quats, strict=True)
+            for xyzw in [dict(zip('xyzw', map(float, q), strict=True))]
+        ]
+        stand_in = SimpleNamespace(header=enc.header(''), poses=poses)
+        message = fill(PoseArray(), stand_in)
+    else:
+        message = REAL[source][1](person)
+    adapter(ros, source, f'map:={maps / "bodies.yaml"}', 'topic:=in')
+    args = ['--ros-args', '-p', 'width:=96', '-p', 'height:=96']
+    node = AvatarRendererNode(cli_args=args)
+    assert node.trigger_configure().name == 'SUCCESS', node.statistics.error
+    node.trigger_activate()
+    ros.add(node)
+    probe = ros.node()
+    publisher = probe.create_publisher(type(message), 'in', qos.SENSOR)
+    shown = ros.collect(probe, ImageMsg, 'avatar_renderer/image', qos=qos.VIEW)
+
+    def sent():
+        publisher.publish(message)
+        time.sleep(0.05)
+        return shown
+
+    assert wait_for(sent)
+    rgb = images.parse_image(shown[-1]).astype(int)
+    rows, columns = np.nonzero(np.abs(rgb - rgb[1, 1]).sum(2) > 40)
+    assert np.ptp(rows) > 2 * np.ptp(columns)  # he stands, arms at his sides
+    top = columns[rows < rows.min() + 5]
+    bottom = columns[rows > rows.max() - 5]
+    assert np.ptp(top) < np.ptp(bottom)  # head up, two feet below
