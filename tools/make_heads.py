@@ -14,10 +14,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from dress_person import ALPHA_KINDS, Gl, Part, bake_light, dress, paint_skin, smoothed
-from makehuman import Base, posed_joints, skin, tpose_rotations
+from dressed_person.dressing import dress, into_tpose
+from dressed_person.light import bake_light, middle_of_head, smoothed
+from dressed_person.opengl import Gl
+from dressed_person.painted_skin import paint_skin
+from dressed_person.part import ALPHA_KINDS, Part
+from makehuman import Base
 
-from avatar_ros.body.skeletons import SIDES, SMPLX
+from avatar_ros.body.skeletons import SMPLX
 
 HAIR = ('short01', 'short02', 'short03', 'short04', 'long01', 'bob02', 'ponytail01', 'braid01', '')
 HAIR_RGB = (
@@ -44,7 +48,7 @@ NECK_M = 0.06
 
 
 def random_person(rng: np.random.Generator, eyes: list[str], changes: list[str]) -> dict:
-    """What `dress_person.dress` takes, without clothes."""
+    """What `dress` takes, without clothes."""
     gender = float(rng.beta(0.6, 0.6))
     race = rng.dirichlet([0.8, 0.8, 0.8])
     # Darker skin goes with African features more often than not, but not always.
@@ -108,20 +112,14 @@ def main() -> None:
     for seed in range(args.first, args.first + args.n):
         person = random_person(np.random.default_rng([7, seed]), eyes, changes)
         parts, joints = dress(base, args.assets, person, paint_skin(base, gl, person, TEXTURE))
-        to_t = tpose_rotations(joints)
-        rest_joints = posed_joints(joints, to_t)
-        pelvis = rest_joints[0].copy()
-        for part in parts:
-            part.vertices = skin(part.vertices, part.weights, joints, to_t) - pelvis
-        rest_joints = rest_joints - pelvis
+        joints = into_tpose(parts, joints)
         body = parts[-1].vertices[body_map].astype(np.float32)
-        floor = rest_joints[SMPLX.index['neck'], 1] - NECK_M
+        floor = joints[SMPLX.index['neck'], 1] - NECK_M
         parts = [p for p in parts if p.kind in ALPHA_KINDS or cut(p, floor)]
-        eye_rows = [SMPLX.index[f'{side}_eye_smplhf'] for side in SIDES]
-        head = rest_joints[eye_rows].mean(0) + np.array([0, 0, -0.06])
+        head = middle_of_head(joints)
         lights = smoothed(parts, bake_light(gl, parts, [p.vertices for p in parts], head, True))
         out: dict[str, np.ndarray] = {
-            'joints': rest_joints.astype(np.float32),
+            'joints': joints.astype(np.float32),
             'body_vertices': body,
         }
         for i, part in enumerate(parts):
