@@ -9,15 +9,11 @@ from pathlib import Path
 import torch
 
 from avatar_ros.avatars.avatar import Avatar, avatar_path, shipped_avatars
-from avatar_ros.avatars.bundle import (
-    Bundle,
-    ExpressionBasis,
-    is_head,
-    load_any_bundle,
-    load_bundle,
-    save_bundle,
-)
+from avatar_ros.avatars.bundle import Bundle
 from avatar_ros.avatars.bundle_files import BundleError
+from avatar_ros.avatars.bundle_reader import is_head, load_any_bundle, load_bundle
+from avatar_ros.avatars.bundle_writer import save_bundle
+from avatar_ros.avatars.expression_basis import ExpressionBasis
 from avatar_ros.avatars.head.avatar import HeadAvatar
 from avatar_ros.avatars.head.bundle import HeadBundle, save_head_bundle
 from avatar_ros.avatars.network_avatar import NetworkAvatar

@@ -11,8 +11,14 @@ import torch
 from made_bundles import random_bundle
 from safetensors.numpy import load_file, save_file
 
-from avatar_ros.avatars import Bundle, BundleError, load_avatar, load_bundle, save_bundle
-from avatar_ros.avatars import bundle as bundle_module
+from avatar_ros.avatars import (
+    Bundle,
+    BundleError,
+    bundle_reader,
+    load_avatar,
+    load_bundle,
+    save_bundle,
+)
 
 
 def assert_same(a: Bundle, b: Bundle) -> None:
@@ -144,7 +150,7 @@ def test_wrong_tensor_is_named(tmp_path, bundle, name, change, expected):
 
 
 def test_file_larger_than_allowed_is_refused_before_it_is_read(tmp_path, bundle, monkeypatch):
-    monkeypatch.setattr(bundle_module, 'MAX_FILE_BYTES', 1000)
+    monkeypatch.setattr(bundle_reader, 'MAX_FILE_BYTES', 1000)
     for path in (tmp_path / 'a', tmp_path / 'a.zip'):
         save_bundle(path, bundle)
         with pytest.raises(BundleError, match='at most 1000'):

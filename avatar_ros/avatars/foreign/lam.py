@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from avatar_ros.avatars.bundle import Bundle, ExpressionBasis
+from avatar_ros.avatars.bundle import Bundle
 from avatar_ros.avatars.bundle_files import BundleError, BundleFiles
+from avatar_ros.avatars.expression_basis import ExpressionBasis
 from avatar_ros.avatars.foreign.glb import Glb
 from avatar_ros.body import ARKIT_52, FLAME
 from avatar_ros.gaussians import Gaussians

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save as save_tensors
 
+from avatar_ros.avatars.bundle import AXES, FORMAT
 from avatar_ros.avatars.bundle_files import (
     MANIFEST,
     TENSORS,
@@ -68,8 +69,6 @@ class HeadBundle:
 
 def save_head_bundle(path: str | Path, bundle: HeadBundle) -> None:
     """Write it: a zip if the path ends so, otherwise a directory. Same bundle, same bytes."""
-    from avatar_ros.avatars.bundle import AXES, FORMAT
-
     m = bundle.model
     manifest = {
         'format': FORMAT,

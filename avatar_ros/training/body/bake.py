@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from avatar_ros.avatars.bundle import Bundle, ExpressionBasis
+from avatar_ros.avatars.bundle import Bundle
+from avatar_ros.avatars.expression_basis import ExpressionBasis
 from avatar_ros.avatars.network.body_network import Canonical, Posed, PoseInput
 from avatar_ros.avatars.network.cached import CachedNetwork, pack
 from avatar_ros.avatars.network.limbs import body_joints
