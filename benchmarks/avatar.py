@@ -64,7 +64,7 @@ def measure() -> list[Metric]:
         metric('deform_without_face.50k.cpu_ms', cost(False), 'ms', conditions),
         metric(
             'joints.cpu_ms',
-            median_cpu_ms(lambda: avatar.joint_motion(pose, face), repeats=100),
+            median_cpu_ms(lambda: avatar.joints.motion(pose, face), repeats=100),
             'ms',
             'forward kinematics of 55 joints, part of deform',
         ),

@@ -50,8 +50,8 @@ class NetworkAvatar(SkinnedAvatar):
 
         :raises ValueError: if the pose has the wrong number of joints or is not finite.
         """
-        A, turns = (self._tensor(x) for x in self.joint_motion(pose, expression))
-        quats = self._rotations(pose)
+        A, turns = (self._tensor(x) for x in self.joints.motion(pose, expression))
+        quats = self.joints.rotations(pose)
         basis = self.bundle.pose_basis
         if basis is not None:
             self.pose_distance = basis.distance(quats[self._pose_rows])

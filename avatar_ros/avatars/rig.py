@@ -89,7 +89,7 @@ def _skeleton(avatar: SkinnedAvatar) -> dict[str, Array]:
     parents = avatar.bundle.skeleton.parent_array.copy()
     rest = avatar.bundle.rest_joints.astype(float)
     parents[0] = 0
-    turns, moves = avatar.inverse_bind()
+    turns, moves = avatar.joints.inverse_bind()
     return {
         'parents': parents.astype(np.uint8),
         'joint_offsets': (rest - rest[parents]).astype(np.float32),

@@ -55,7 +55,7 @@ class PoseLayout:
         limit = np.zeros(0, np.float32) if basis is None else basis.limit.astype(np.float32)
         if len(limit) > MAX_COMPONENTS:
             raise ValueError(f'its pose basis has {len(limit)} components; {MAX_COMPONENTS} fit')
-        extra = np.log2(avatar.reach().clip(_SHORTEST_M))
+        extra = np.log2(avatar.joints.reach().clip(_SHORTEST_M))
         for metre_bits, coefficient_bits in _PRECISIONS:
             bits = np.clip(np.rint(metre_bits + extra), *_JOINT_BITS).astype(np.uint8)
             bits[0] = _ROOT_BITS
@@ -97,7 +97,7 @@ class PoseLayout:
 
         :raises ValueError: if it is not finite, or has the wrong number of joints.
         """
-        rotations = avatar.posed_rotations(pose, face)
+        rotations = avatar.joints.posed_rotations(pose, face)
         weights = avatar.expression_weights(face)
         root = np.asarray(pose.T_frame_root, float)
         if not (np.isfinite(rotations).all() and np.isfinite(root).all()):

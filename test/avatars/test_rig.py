@@ -94,9 +94,9 @@ def test_pose_comes_back_and_no_rounding_moves_anything_far(shipped):
     position, quats, weights, coefficients = read_pose(tensors, data)
     T = pose.T_frame_root
     np.testing.assert_allclose(position, R_ROS_SMPL.T @ T[:3, 3], atol=6e-5)
-    wanted = shipped.posed_rotations(pose, face)
+    wanted = shipped.joints.posed_rotations(pose, face)
     # The farthest that a joint carries moves by so many metres.
-    moved = angles(quats, wanted)[1:] * shipped.reach()[1:]
+    moved = angles(quats, wanted)[1:] * shipped.joints.reach()[1:]
     assert moved.max() < 7e-4
     root = R_ROS_SMPL @ matrix_from_quat(quats[0])
     np.testing.assert_allclose(root, T[:3, :3] @ matrix_from_quat(wanted[0]), atol=1e-5)
@@ -123,15 +123,15 @@ def test_pose_with_up_to_64_coefficients_fits(components):
     _, quats, _, coefficients = read_pose(load(rig.file), data)
     wanted = avatar.pose_coefficients(placed_pose())
     np.testing.assert_allclose(coefficients, wanted, atol=2.0 / (1 << 7))
-    rotations = avatar.posed_rotations(placed_pose(), None)
-    assert (angles(quats, rotations)[1:] * avatar.reach()[1:]).max() < 3e-3
+    rotations = avatar.joints.posed_rotations(placed_pose(), None)
+    assert (angles(quats, rotations)[1:] * avatar.joints.reach()[1:]).max() < 3e-3
 
 
 def test_file_says_how_joints_carry_canonical_points():
     avatar = SkinnedAvatar(based_bundle())
     tensors, pose = load(rig_of(avatar).file), placed_pose()
-    A, _ = avatar.joint_motion(pose, None)
-    rotations = avatar.posed_rotations(pose, None)
+    A, _ = avatar.joints.motion(pose, None)
+    rotations = avatar.joints.posed_rotations(pose, None)
     turn = [pose.T_frame_root[:3, :3] @ matrix_from_quat(rotations[0])]
     place = [pose.T_frame_root[:3, 3]]
     for joint in range(1, len(rotations)):

@@ -9,7 +9,7 @@ import torch
 from made_bundles import random_bundle, random_pose
 
 from avatar_ros.avatars import Avatar, SkinnedAvatar
-from avatar_ros.avatars.skinned import eye_rotation
+from avatar_ros.avatars.joints import eye_rotation
 from avatar_ros.body import (
     ARKIT_52,
     SMPL,
@@ -93,7 +93,7 @@ def test_half_turn_of_the_root_has_no_special_angle(bundle):
 def test_pelvis_lies_at_the_root(bundle):
     avatar = SkinnedAvatar(bundle)
     root = rigid(np.eye(3), [1.0, 2.0, 3.0])
-    A, _ = avatar.joint_motion(replace(random_pose(1), T_frame_root=root), None)
+    A, _ = avatar.joints.motion(replace(random_pose(1), T_frame_root=root), None)
     np.testing.assert_allclose(A[0, :, :3] @ bundle.rest_joints[0] + A[0, :, 3], [1, 2, 3])
 
 
@@ -164,7 +164,7 @@ def test_jaw_is_opened_once(bundle):
     pose.rotations[row] = turned
 
     def jaw_angle(avatar, expression):
-        _, turns = avatar.joint_motion(pose, expression)
+        _, turns = avatar.joints.motion(pose, expression)
         return float(angle_between(turns[SMPLX.index['head']], turns[row]))
 
     by_basis = SkinnedAvatar(bundle)
@@ -181,7 +181,7 @@ def test_jaw_is_opened_once(bundle):
 def test_eyes_turn_with_the_face_message(bundle):
     avatar = SkinnedAvatar(bundle)
     expression = replace(face(), left_eye=quat_from_rotvec([0, 0.3, 0]))
-    _, turns = avatar.joint_motion(rest_pose(), expression)
+    _, turns = avatar.joints.motion(rest_pose(), expression)
     np.testing.assert_allclose(
         rotvec_from_quat(turns[SMPLX.index['left_eye_smplhf']]), [0, 0.3, 0], atol=1e-9
     )

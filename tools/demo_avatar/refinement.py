@@ -78,7 +78,7 @@ class Refinement:
         pose = BodyPose(SMPLX, np.eye(4), quat_from_rotvec(rotvecs), np.ones(len(SMPLX)))
         face = FaceExpression('arkit52', ARKIT_52, weights)
         self.avatar.deform(pose, face)
-        A, _ = self.avatar.joint_motion(pose, face)
+        A, _ = self.avatar.joints.motion(pose, face)
         A_t = torch.from_numpy(A).float()[torch.from_numpy(self.bundle.skin_joints).long()]
         matrices = torch.einsum('nk,nkab->nab', torch.from_numpy(self.bundle.skin_weights), A_t)
         offset = torch.zeros(len(self.bundle), 3)

@@ -19,7 +19,7 @@ from avatar_ros.avatars.head.config import HeadNetworkConfig
 from avatar_ros.avatars.head.gapnet import GapNet, LocalGaussians, ScreenCnn
 from avatar_ros.avatars.head.placing import ground_height_of, neck_of
 from avatar_ros.avatars.head.rig import HeadRig, displacement, place
-from avatar_ros.avatars.skinned import eye_rotation
+from avatar_ros.avatars.joints import eye_rotation
 from avatar_ros.body import ARKIT_52, FLAME, BodyPose, FaceExpression
 from avatar_ros.cuda_graph import GraphedCall
 from avatar_ros.gaussians import Gaussians
