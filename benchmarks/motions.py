@@ -15,6 +15,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
 from avatar_ros.assets import asset_path
+from avatar_ros.body.pose import IDENTITY_QUAT
 from avatar_ros.body.skeletons import SMPLX
 from avatar_ros.geometry import quat_from_xyzw
 from avatar_ros.types import Array, FloatArray
@@ -77,6 +78,13 @@ def load_motion(path: Path, fps: float = 30.0) -> Motion:
     position = frames[:, 1:4] @ _R_SMPL_CLIP.T
     translation = np.stack([np.interp(sample, time, axis) for axis in position.T], axis=1)
     return Motion(path.stem.removeprefix('humanoid3d_'), fps, quats, translation)
+
+
+def without_root(quats: Array) -> FloatArray:
+    """Rotations (55, 4) of one frame but the root's, which a `BodyPose` holds apart."""
+    quats = np.array(quats, dtype=float)
+    quats[0] = IDENTITY_QUAT
+    return quats
 
 
 def _in_smpl_axes(rotation: Rotation) -> Rotation:

@@ -11,7 +11,7 @@ from avatar_ros.body.skeletons import BLAZEPOSE_33, BLAZEPOSE_INDEX, SIDES, SMPL
 from avatar_ros.geometry import R_OPTICAL_SMPL, angle_between, matrix_from_rotvec
 from avatar_ros.tracking import BodyIK
 from benchmarks.motions import load_motion
-from benchmarks.tracking import clip_errors, round_trip_errors
+from benchmarks.tracking_clips import clip_errors, round_trip_errors
 
 _CLIPS = (
     *('backflip', 'cartwheel', 'crawl', 'dance_a', 'dance_b', 'getup_facedown', 'getup_faceup'),

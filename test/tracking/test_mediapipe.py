@@ -19,16 +19,14 @@ from avatar_ros.tracking.tracker import relaxed_quats
 from avatar_ros.training.from_video.multiview import frames, load_cameras
 from avatar_ros.types import Image
 from benchmarks.motions import load_motion
-from benchmarks.tracking import (
+from benchmarks.tracking_real import jitter, lag_ms, tracked
+from benchmarks.tracking_renders import (
     Scene,
     Studio,
     gestures,
-    jitter,
     joint_errors,
-    lag_ms,
     root_error,
     track_scene,
-    tracked,
 )
 
 _CAMERA = Camera.from_fov(640, 480, 45.0)
