@@ -26,18 +26,16 @@ LADDER = (
     Rung(0.75, 1_500_000),
     Rung(0.5, 700_000),
 )
-
-
-def peak_rate(scale: float) -> int:
-    """Highest bit rate of pictures of that scale: it changes without a new encoder."""
-    return max(rung.bit_rate for rung in LADDER if rung.scale == scale)
-
-
 _JUDGED_S = 1.0
 _PROBE_S = 4.0
 #: A round trip above the best one by this much means that frames wait somewhere.
 _WAITING_MS = 70.0
 _SKIPPED = 0.4
+
+
+def peak_rate(scale: float) -> int:
+    """Highest bit rate of pictures of that scale: it changes without a new encoder."""
+    return max(rung.bit_rate for rung in LADDER if rung.scale == scale)
 
 
 class RateControl:
