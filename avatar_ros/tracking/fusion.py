@@ -10,30 +10,22 @@ nothing is averaged, and true fast motion is not slowed down.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from avatar_ros.body import ARKIT_52, SMPLX, BodyPose, FaceExpression, neutral_face
+from avatar_ros.body import SMPLX, BodyPose, FaceExpression
 from avatar_ros.body.pose import IDENTITY_QUAT, TrackingState
-from avatar_ros.geometry import (
-    matrix_from_quat,
-    quat_conjugate,
-    quat_from_matrix,
-    quat_from_rotvec,
-    quat_multiply,
-    rigid,
-    rotvec_from_quat,
-)
-from avatar_ros.tracking.clock_offset import Motion, Offset, OffsetEstimator
+from avatar_ros.geometry import quat_conjugate, quat_from_rotvec, quat_multiply, rotvec_from_quat
+from avatar_ros.tracking.clock_offset import Offset
+from avatar_ros.tracking.fusion_handover import Face, Root, died_away
+from avatar_ros.tracking.fusion_source import ROOT, Source
 from avatar_ros.tracking.tracker import relaxed_quats
 from avatar_ros.types import Array, FloatArray
 
 PARTS = ('body', 'hands', 'face')
 _FINGERS = [i for i, n in enumerate(SMPLX.joints) if n[-1] in '123' and 'spine' not in n]
 _HEAD = SMPLX.rows(('jaw', 'left_eye_smplhf', 'right_eye_smplhf'))
-_ROOT = 0
-_BY_THE_ROOT = SMPLX.rows(('pelvis', 'left_hip', 'right_hip', 'spine1'))
 _JUMP_S = 0.5  # back in time: a looped bag
 _SAME_CLOCK_S = 1.0  # a message that takes longer comes from another clock
 
@@ -60,23 +52,6 @@ class FusionConfig:
     min_confidence: float = 0.05
 
 
-@dataclass
-class _Source:
-    name: str
-    pose: BodyPose | None = None
-    pose_s: float = -np.inf  # time of the sample on the receiver's clock
-    face: FaceExpression | None = None
-    face_s: float = -np.inf
-    quats: FloatArray = field(default_factory=lambda: np.tile(IDENTITY_QUAT, (len(SMPLX), 1)))
-    confidence: FloatArray = field(default_factory=lambda: np.zeros(len(SMPLX)))
-    motion: Motion = field(default_factory=Motion)
-    offset: OffsetEstimator = field(default_factory=OffsetEstimator)
-
-    @property
-    def lag_s(self) -> float:
-        return self.offset.offset.lag_s if self.offset.offset is not None else 0.0
-
-
 class Fusion:
     """Sources by name, in order of preference; `preferred` says otherwise for a part of the body.
 
@@ -93,7 +68,7 @@ class Fusion:
         if not sources or len(set(sources)) != len(sources):
             raise ValueError(f'sources are {list(sources)}; expected at least one, each once.')
         self.config = config or FusionConfig()
-        self._sources = [_Source(name) for name in sources]
+        self._sources = [Source(name) for name in sources]
         self._rank = np.empty((len(sources), len(SMPLX)))
         for part in PARTS:
             order = list((preferred or {}).get(part) or sources)
@@ -110,7 +85,7 @@ class Fusion:
 
     def reset(self) -> None:
         """Forget everything that was told and shown."""
-        self._sources = [_Source(source.name) for source in self._sources]
+        self._sources = [Source(source.name) for source in self._sources]
         joints = len(SMPLX)
         self._rest = relaxed_quats()
         self._owner: Array = np.full(joints, -1)
@@ -120,8 +95,8 @@ class Fusion:
         self._unowned_s: Array = np.full(joints, np.inf)
         self._shown: FloatArray | None = None
         self._apart: FloatArray = np.zeros((joints, 3))
-        self._root = _Root()
-        self._face = _Face()
+        self._root = Root(self.config.settle_s, self.config.settle_m_per_s)
+        self._face = Face(self.config.keep, self.config.settle_s)
         self._time_s = -np.inf
         self._lead = ''
         self._stamp_ns = 0
@@ -132,39 +107,14 @@ class Fusion:
         """A source's newest pose. A jump back in time forgets everything."""
         if arrived_s < self._time_s - _JUMP_S:
             self.reset()
-        source = self._source(name)
-        mine = [j for j in SMPLX.joints if j in pose.skeleton.index]
-        here, there = SMPLX.rows(mine), pose.skeleton.rows(mine)
-        source.quats = np.tile(IDENTITY_QUAT, (len(SMPLX), 1))
-        source.quats[here] = pose.rotations[there]
-        source.confidence = np.zeros(len(SMPLX))
-        if pose.state in (TrackingState.TRACKED, TrackingState.UNKNOWN):
-            source.confidence[here] = pose.confidence[there]
-            # Messages tell none of the root; it is known as well as what grows out of it.
-            source.confidence[_ROOT] = source.confidence[_BY_THE_ROOT].max()
-            told = [j for j in mine if pose.confidence[pose.skeleton.index[j]] > 0.3]
-            channels = {j: pose.rotation(j) for j in told if j != 'pelvis'}
-            channels['root'] = quat_from_matrix(pose.T_frame_root[:3, :3])
-            source.motion.add(pose.stamp_ns * 1e-9, arrived_s, channels)
-        source.pose = pose
-        source.pose_s = self._on_our_clock(source, pose.stamp_ns, arrived_s)
+        self._source(name).add_pose(pose, arrived_s)
 
     def add_face(self, name: str, face: FaceExpression, arrived_s: float) -> None:
         """A source's newest expression."""
-        source = self._source(name)
-        source.face = face
-        if source.pose is None:  # a source of faces only tells the time by the head
-            channels = {'head': face.head} if face.confidence > 0 else {}
-            source.motion.add(face.stamp_ns * 1e-9, arrived_s, channels)
-        source.face_s = self._on_our_clock(source, face.stamp_ns, arrived_s)
+        self._source(name).add_face(face, arrived_s)
 
-    def _source(self, name: str) -> _Source:
+    def _source(self, name: str) -> Source:
         return next(s for s in self._sources if s.name == name)
-
-    @staticmethod
-    def _on_our_clock(source: _Source, stamp_ns: int, arrived_s: float) -> float:
-        """No sample is from the future, whatever its stamp says."""
-        return min(arrived_s, stamp_ns * 1e-9 + source.motion.to_receiver_s)
 
     # -- clocks ------------------------------------------------------------------------------
 
@@ -184,8 +134,8 @@ class Fusion:
 
     def lead(self, now_s: float) -> str:
         """Whose samples set the pace: who the root comes from, or would."""
-        claims = self._claims(now_s)[:, _ROOT]
-        owner = int(self._owner[_ROOT])
+        claims = self._claims(now_s)[:, ROOT]
+        owner = int(self._owner[ROOT])
         if claims.max() <= 0.0:
             return self._lead
         if owner >= 0 and claims[owner] * self.config.keep >= claims.max():
@@ -206,18 +156,18 @@ class Fusion:
         if self._shown is None:
             self._shown = aim
         limit = self._step_rad(dt_s)
-        self._apart = _died_away(self._apart, dt_s, self.config.settle_s, limit)
+        self._apart = died_away(self._apart, dt_s, self.config.settle_s, limit)
         back = quat_multiply(quat_conjugate(aim), self._shown)
         self._apart = np.where(changed[:, None], rotvec_from_quat(back), self._apart)
         held = self._owner < 0
         holding = held & (self._unowned_s <= self.config.hold_s)
         shown = quat_multiply(aim, quat_from_rotvec(self._apart))
         self._shown = np.where(holding[:, None], self._shown, shown)
-        self._shown[_ROOT] = IDENTITY_QUAT
-        if self._owner[_ROOT] >= 0:
-            owner = self._sources[self._owner[_ROOT]].pose
+        self._shown[ROOT] = IDENTITY_QUAT
+        if self._owner[ROOT] >= 0:
+            owner = self._sources[self._owner[ROOT]].pose
             assert owner is not None
-            self._root.place(owner, dt_s, self.config, limit, changed=bool(changed[_ROOT]))
+            self._root.place(owner, dt_s, limit, changed=bool(changed[ROOT]))
         rows = np.arange(len(SMPLX))
         confidence = np.stack([s.confidence for s in self._sources])[self._owner, rows]
         pose = replace(
@@ -236,7 +186,7 @@ class Fusion:
             face = replace(face, stamp_ns=pose.stamp_ns, person_id=pose.person_id)
         return pose, face
 
-    def _stamp(self, lead: _Source) -> int:
+    def _stamp(self, lead: Source) -> int:
         """Of the lead's sample; on our clock if its own is another one. It never goes back."""
         assert lead.pose is not None
         told = lead.pose.stamp_ns
@@ -295,9 +245,9 @@ class Fusion:
         return np.where((self._owner >= 0)[:, None], quats[self._owner, rows], self._rest)
 
     def _state(self) -> TrackingState:
-        if self._owner[_ROOT] >= 0:
+        if self._owner[ROOT] >= 0:
             return TrackingState.TRACKED
-        if self._unowned_s[_ROOT] <= self.config.hold_s:
+        if self._unowned_s[ROOT] <= self.config.hold_s:
             return TrackingState.HELD
         return TrackingState.FADING if np.any(self._owner >= 0) else TrackingState.LOST
 
@@ -313,94 +263,9 @@ class Fusion:
             confidence = source.face.confidence if live and source.face is not None else 0.0
             fresh = float(np.exp(-max(0.0, age_s) / self.config.fresh_s)) if live else 0.0
             claims.append(confidence * 0.5**rank * fresh)
-        chosen = self._face.choose(claims, self.config.keep)
+        chosen = self._face.choose(claims)
         face = self._sources[chosen].face if chosen >= 0 else None
-        return self._face.follow(face, dt_s, self.config.settle_s, limit)
-
-
-class _Root:
-    """Where the person stands. A source with another frame is carried over to the first frame."""
-
-    def __init__(self) -> None:
-        self.frame_id = ''
-        self.T: FloatArray = np.eye(4)
-        """What is shown."""
-        self._shown: FloatArray | None = None
-        self._source_frame = ''
-        self._T = np.eye(4)  # output frame <- frame of the source, at the moment of the change
-        self._shift: FloatArray = np.zeros(3)
-        self._turn: FloatArray = np.zeros(3)
-
-    def place(
-        self, pose: BodyPose, dt_s: float, config: FusionConfig, limit: float, *, changed: bool
-    ) -> None:
-        told = np.asarray(pose.T_frame_root, dtype=float)
-        if self._shown is None:
-            self.frame_id, self._source_frame, self._shown = pose.frame_id, pose.frame_id, told
-        own = pose.frame_id == self.frame_id
-        if changed and not own and pose.frame_id != self._source_frame:
-            self._T = self._shown @ np.linalg.inv(told)
-        if changed:
-            self._source_frame = pose.frame_id
-        aim = told if own else self._T @ told
-        self._shift = _died_away(
-            self._shift[None], dt_s, config.settle_s, config.settle_m_per_s * dt_s
-        )[0]
-        self._turn = _died_away(self._turn[None], dt_s, config.settle_s, limit)[0]
-        if changed:
-            self._shift = self._shown[:3, 3] - aim[:3, 3]
-            back = quat_from_matrix(aim[:3, :3].T @ self._shown[:3, :3])
-            self._turn = rotvec_from_quat(back)
-        R = aim[:3, :3] @ matrix_from_quat(quat_from_rotvec(self._turn))
-        self.T = self._shown = rigid(R, aim[:3, 3] + self._shift)
-
-
-class _Face:
-    """The expression that is shown: 52 weights and four rotations."""
-
-    def __init__(self) -> None:
-        self.owner = -1
-        self._changed = False
-        self._shown: FaceExpression | None = None
-        self._weights: FloatArray = np.zeros(len(ARKIT_52))
-        self._turns: FloatArray = np.zeros((4, 3))
-
-    def choose(self, claims: Sequence[float], keep: float) -> int:
-        best = int(np.argmax(claims))
-        owned = claims[self.owner] if self.owner >= 0 else 0.0
-        owner = best if claims[best] > keep * owned else self.owner
-        if owner >= 0 and claims[owner] <= 0.0:
-            owner = -1
-        self._changed = owner != self.owner
-        self.owner = owner
-        return owner
-
-    def follow(
-        self, face: FaceExpression | None, dt_s: float, settle_s: float, limit: float
-    ) -> FaceExpression | None:
-        if face is None:
-            if self._shown is None or self._shown.basis != 'arkit52':
-                return None
-            face = replace(neutral_face(), head=self._shown.head, confidence=self._shown.confidence)
-            face = replace(face, frame_id=self._shown.frame_id)
-        aim = _quats_of(face)
-        plain = face.basis == 'arkit52'
-        weights = face.weights_for(ARKIT_52) if plain else np.zeros(len(ARKIT_52))
-        if self._shown is not None and self._changed:
-            before = self._shown
-            if plain:
-                self._weights = before.weights_for(ARKIT_52) - weights
-            self._turns = rotvec_from_quat(quat_multiply(quat_conjugate(aim), _quats_of(before)))
-        else:
-            self._weights = self._weights * np.exp(-dt_s / settle_s)
-            self._turns = _died_away(self._turns, dt_s, settle_s, limit)
-        head, jaw, left, right = quat_multiply(aim, quat_from_rotvec(self._turns))
-        shown = replace(face, head=head, jaw=jaw, left_eye=left, right_eye=right)
-        if plain:
-            mixed = np.clip(weights + self._weights, 0.0, 1.0)
-            shown = replace(shown, names=ARKIT_52, weights=mixed)
-        self._shown = shown
-        return shown
+        return self._face.follow(face, dt_s, limit)
 
 
 def _rows_of(part: str) -> Array:
@@ -410,14 +275,3 @@ def _rows_of(part: str) -> Array:
         return _HEAD
     rest = set(range(len(SMPLX))) - set(_FINGERS) - set(_HEAD.tolist())
     return np.asarray(sorted(rest))
-
-
-def _quats_of(face: FaceExpression) -> FloatArray:
-    return np.stack([face.head, face.jaw, face.left_eye, face.right_eye])
-
-
-def _died_away(apart: FloatArray, dt_s: float, settle_s: float, limit: float) -> FloatArray:
-    """Vectors (N, 3) made shorter: exponentially, but each by `limit` at most."""
-    length = np.linalg.norm(apart, axis=1, keepdims=True)
-    less = np.minimum(length * (1.0 - np.exp(-dt_s / settle_s)), limit)
-    return np.asarray(apart * (1.0 - less / np.maximum(length, 1e-12)))
