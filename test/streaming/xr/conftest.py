@@ -6,7 +6,9 @@ import struct
 import numpy as np
 import pytest
 
+from avatar_ros.streaming.xr.access import Access
 from avatar_ros.streaming.xr.packing import Layers
+from avatar_ros.streaming.xr.server import XrServer
 
 LEFT = (-0.032, 1.6, 2.0)
 RIGHT = (0.032, 1.6, 2.0)
@@ -57,3 +59,11 @@ def disc(width=64, height=96, depth=1.5, color=(0.8, 0.4, 0.2), shift=0.0):
 @pytest.fixture
 def pair():
     return [disc(), disc(color=(0.1, 0.7, 0.9), shift=3.0)]
+
+
+@pytest.fixture
+def server():
+    server = XrServer(Access('127.0.0.1'), port=0, height=64, max_clients=3)
+    server.start()
+    yield server
+    server.stop()
