@@ -94,7 +94,7 @@ def load_motion(path_or_name: str | Path, up: str = 'auto') -> Motion:
     path = Path(path_or_name).expanduser()
     if not path.is_file():
         raise ValueError(
-            f'motion {str(path_or_name)!r}: no such file. Give an .npz file as of AMASS or '
+            f'motion {str(path_or_name)!r} is no file. Give an .npz file as of AMASS or '
             f'SMPL-X, or a built-in clip: {", ".join(BUILT_IN)}.'
         )
     if up not in ('auto', *_UP):

@@ -25,7 +25,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
     add('--out', required=True, type=Path, metavar='DIR', help='folder of captures to write')
-    add('--people', type=Path, metavar='DIR', help='.npz of tools/make_heads.py (painted heads)')
+    add(
+        '--people',
+        type=Path,
+        metavar='DIR',
+        help='folder of .npz files of tools/make_heads.py (default: painted heads)',
+    )
     add('--count', type=int, default=12, help='how many painted heads (12)')
     add('--size', type=int, default=256, help='pixels, square pictures (256)')
     add('--faces', type=int, default=11, help='faces that each makes for training, 1..11 (11)')

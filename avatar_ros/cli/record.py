@@ -29,9 +29,16 @@ def add_parser(subparsers: 'argparse._SubParsersAction[argparse.ArgumentParser]'
     add('--out', required=True, type=Path, help='directory to make')
     add('--topics', nargs='+', default=None, help='default: camera, poses, expressions, status')
     add('--storage', default='mcap', choices=['mcap', 'sqlite3'], help='file format (mcap)')
-    add('--duration', type=float, default=0.0, help='seconds; 0 = until Ctrl-C')
+    add('--duration', type=_seconds, default=0.0, help='seconds; 0 = until Ctrl-C')
     add('--namespace', default='', help='where relative topics are looked for')
     parser.set_defaults(run=run)
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float('inf'):
+        raise argparse.ArgumentTypeError(f'{text} is no duration; expected seconds from 0 on')
+    return value
 
 
 def run(args: argparse.Namespace) -> int:

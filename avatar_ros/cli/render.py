@@ -47,11 +47,11 @@ def add_parser(subparsers: 'argparse._SubParsersAction[argparse.ArgumentParser]'
     add('--motion', default='demo', metavar='M', help='.npz file, or demo (demo)')
     add('--out', required=True, type=Path, metavar='MP4', help='video to write (H.264)')
     add('--size', default='720x720', help='pixels, WIDTHxHEIGHT (720x720)')
-    add('--fps', type=float, default=0.0, help='frames a second (those of the motion)')
+    add('--fps', type=float, help='frames a second (those of the motion)')
     add('--azimuth', type=float, default=15.0, help='degrees; 0 in front, 90 their left (15)')
     add('--elevation', type=float, default=5.0, help='degrees above the horizon (5)')
     add('--orbit', type=float, default=0.0, help='degrees that the camera goes around (0)')
-    add('--across', type=float, default=0.0, help='metres that the picture is high (fits body)')
+    add('--across', type=float, help='metres that the picture is high (fits body)')
     add('--look', default='', metavar='JOINT', help='joint to look at, such as head (whole body)')
     add('--up', default='auto', choices=['auto', 'y', 'z'], help='up axis of the motion (auto)')
     add('--engine', default='auto', help='auto, numba, gsplat, reference (auto)')
@@ -67,7 +67,7 @@ class View:
     azimuth_deg: float
     elevation_deg: float
     orbit_deg: float
-    across_m: float
+    across_m: float | None
     look: str
 
 
@@ -75,11 +75,16 @@ def run(args: argparse.Namespace) -> int:
     """Render every frame; a video that is interrupted ends properly and stays."""
     width, height = parse_size(args.size)
     motion = load_motion(args.motion, args.up)
-    fps = args.fps or motion.fps
-    if not 1 <= fps <= 240:
-        raise ValueError(f'--fps is {fps:g}; expected 1..240.')
-    if args.across < 0:
-        raise ValueError(f'--across is {args.across:g}; expected metres above 0.')
+    fps = motion.fps if args.fps is None else args.fps
+    for name, value, low, high in (
+        ('fps', fps, 1, 240),
+        ('across', args.across, 0.05, 100),
+        ('azimuth', args.azimuth, -3600, 3600),
+        ('elevation', args.elevation, -89, 89),
+        ('orbit', args.orbit, -36000, 36000),
+    ):
+        if value is not None and not low <= value <= high:
+            raise ValueError(f'--{name} is {value:g}; expected {low}..{high}.')
     bundle = load_bundle(avatar_path(args.bundle))
     if args.look and args.look not in bundle.skeleton.index:
         raise ValueError(

@@ -256,6 +256,7 @@ class AvatarNode(LifecycleNode, Generic[P]):
 
     def on_shutdown(self, state: State) -> TransitionCallbackReturn:
         self.stop()
+        self.destroy_publishers()
         return super().on_shutdown(state)
 
     def stop(self) -> None:

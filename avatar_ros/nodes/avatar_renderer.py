@@ -77,7 +77,9 @@ class AvatarRendererNode(AvatarNode[RendererParameters]):
         self._skeletons = qos.create(
             self.create_lifecycle_publisher, MarkerArray, '~/skeletons', profile=qos.VIEW
         )
-        self._splats = SplatSnapshots(self, self.parameters.stage_frame, self.show_again)
+        self._splats = SplatSnapshots(
+            self, self.parameters.stage_frame, self.show_again, lambda: self.active
+        )
 
     def destroy_publishers(self) -> None:
         super().destroy_publishers()

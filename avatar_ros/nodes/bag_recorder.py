@@ -12,6 +12,7 @@ from typing import Any
 
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.validate_topic_name import validate_topic_name
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.rosbag2.errors import WriterError
 
@@ -38,6 +39,8 @@ class BagRecorder(Node):
 
     def __init__(self, path: Path, topics: list[str], storage: str = 'mcap', **kwargs: Any) -> None:
         super().__init__('bag_recorder', **kwargs)
+        for topic in topics:
+            validate_topic_name(topic)
         self.path = path
         self.statistics = Statistics()
         self.failed = ''

@@ -3,6 +3,7 @@
 """How our processes start and stop, and the environment that rclpy reads when it loads."""
 
 import ctypes
+import faulthandler
 import logging
 import os
 import signal
@@ -15,6 +16,7 @@ from typing import Any
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h
 _LAST_CALLBACK_S = 3.0  # launch waits 5 s before it gets rough
+_RELEASE_S = 20.0  # far more than any node needs to let go of what it has
 
 
 def prepare_environment() -> None:
@@ -127,9 +129,14 @@ def run_node(factory: Callable[[], Any], args: list[str] | None = None) -> int:
     handlers would let the second one cut the release short (and a report unwritten).
     """
     import rclpy
+    from rclpy.exceptions import NameValidationException
     from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
-    rclpy.init(args=args, signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
+    try:
+        rclpy.init(args=args, signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
+    except RuntimeError as error:
+        print(f'avatar_ros: what follows --ros-args is not understood: {error}', file=sys.stderr)
+        return 1
     done = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: done.set())
@@ -156,15 +163,18 @@ def run_node(factory: Callable[[], Any], args: list[str] | None = None) -> int:
         done.wait()
         executor.shutdown(timeout_sec=_LAST_CALLBACK_S)
         thread.join(timeout=_LAST_CALLBACK_S)
-    except (ValueError, OSError) as error:  # the user's: a bad parameter, a missing file
+    except (ValueError, OSError, NameValidationException) as error:  # the user's: a bad parameter
         print(f'avatar_ros: {error}', file=sys.stderr)
         return 1
     finally:
+        # Whatever may hang now, it says where and the process ends.
+        faulthandler.dump_traceback_later(_RELEASE_S, exit=True)
         if node is not None:
             node.close()
             node.destroy_node()
         rclpy.try_shutdown()
         ignore_late_signals()
+        faulthandler.cancel_dump_traceback_later()
     if failures:
         raise failures[0]
     return 0

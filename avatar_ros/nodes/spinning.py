@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import rclpy
+from rclpy.exceptions import NameValidationException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
 N = TypeVar('N')
@@ -31,7 +32,10 @@ def spinning(make: Callable[[], N]) -> Iterator[tuple[N, threading.Event]]:
     executor = None
     thread = None
     try:
-        node = make()
+        try:
+            node = make()
+        except NameValidationException as error:
+            raise ValueError(str(error)) from None
         executor = SingleThreadedExecutor()
         executor.add_node(node)
 

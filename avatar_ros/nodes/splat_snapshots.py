@@ -78,8 +78,14 @@ def _numpy(tensor: Any) -> NDArray[np.float64]:
 class SplatSnapshots:
     """`~/gaussian_splats` for everybody who begins to listen, and again on `~/publish_splats`."""
 
-    def __init__(self, node: LifecycleNode, frame_id: str, show_again: Callable[[], None]) -> None:
-        self._frame_id, self._show_again = frame_id, show_again
+    def __init__(
+        self,
+        node: LifecycleNode,
+        frame_id: str,
+        show_again: Callable[[], None],
+        is_active: Callable[[], bool],
+    ) -> None:
+        self._frame_id, self._show_again, self._is_active = frame_id, show_again, is_active
         self._requested = False
         self._listeners = 0
         self._publisher: Any = None
@@ -110,11 +116,13 @@ class SplatSnapshots:
         self._publisher.publish(splat_array_cdr(gaussians, self._frame_id, stamp_ns))
 
     def _request(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        response.success = self._publisher is not None
+        response.success = self._publisher is not None and self._is_active()
         if response.success:
             self._requested = True
             self._show_again()  # of somebody who stands still no new pose may come
             response.message = 'gaussian_splats goes out with the next pose'
+        elif self._publisher is not None:
+            response.message = 'the node is not active; activate it, then ask again.'
         else:
             response.message = (
                 'no SplatArray can be sent: install splat_interfaces (with RVizSplat) and '

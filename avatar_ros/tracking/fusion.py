@@ -227,7 +227,8 @@ class Fusion:
         owner: Array = np.where(better & (claims[best, rows] > 0), best, self._owner)
         owner = np.where(claims[owner, rows] > 0, owner, -1)
         stamps = np.array([s.pose_s for s in self._sources])[owner]
-        gap = (owner >= 0) & (stamps - self._stamp_of > self.config.timeout_s / 2)
+        with np.errstate(invalid='ignore'):  # of a source that has not sent yet: -inf
+            gap = (owner >= 0) & (stamps - self._stamp_of > self.config.timeout_s / 2)
         self._unowned_s = np.where(owner >= 0, 0.0, self._unowned_s + dt_s)
         let_go = (owner < 0) & (self._unowned_s > self.config.hold_s)
         let_go &= self._unowned_s - dt_s <= self.config.hold_s  # just now

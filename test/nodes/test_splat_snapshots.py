@@ -99,14 +99,17 @@ def test_newcomers_and_requests_get_one_snapshot_each(monkeypatch, package):
     module.SplatArray = SimpleNamespace
     monkeypatch.setitem(sys.modules, package, ModuleType(package))
     monkeypatch.setitem(sys.modules, f'{package}.msg', module)
-    node, asked = Node(), []
-    snapshots = SplatSnapshots(node, 'stage', lambda: asked.append(1))
+    node, asked, active = Node(), [], [False]
+    snapshots = SplatSnapshots(node, 'stage', lambda: asked.append(1), lambda: active[0])
     topic = node.topics['~/gaussian_splats']
     assert not snapshots.wanted()
     topic.listeners = 1
     assert snapshots.wanted()
     snapshots.publish(some(2), 5)
     assert not snapshots.wanted()
+    assert 'activate' in node.call().message
+    assert not snapshots.wanted()
+    active[0] = True
     assert node.call().success
     assert asked  # the last pose is shown again
     assert snapshots.wanted()

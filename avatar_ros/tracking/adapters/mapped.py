@@ -49,7 +49,9 @@ def load_map(path: str | Path) -> SourceMap:
     try:
         content = yaml.safe_load(Path(path).read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f'map {str(path)!r} cannot be read: {error}') from None
+        raise ValueError(
+            f'map {str(path)!r} cannot be read: {error}. Give a YAML file as in docs/trackers.md.'
+        ) from None
     try:
         return parse_map(content)
     except ValueError as error:

@@ -39,6 +39,9 @@ _SIGMA_M = 0.005  # of a point; the scale against which the pull to rest counts
 _PULL = 0.03
 _LENGTHS_KEPT = 61
 _LOST_M = 0.05  # a mean error of this much, and the solver starts afresh
+#: So does it, to keep what fits better, after a gap and where the trunk has turned at once: limbs
+#: that were carried along may fit as well with half a turn about themselves.
+_GAP_NS, _TURNED_RAD = 250_000_000, 0.6
 #: Joint -> lowest and highest rotation about x, y, z in radians, on the left side, and how strongly
 #: each is pulled to rest. What a hinge cannot do is pulled most.
 _STIFF, _LOOSE = 0.6, _PULL
@@ -85,6 +88,8 @@ class PositionIK:
         self._ratios: dict[str, deque[float]] = {}
         self._R: FloatArray | None = None
         self._t: FloatArray = np.zeros(3)
+        self._trunk: FloatArray = np.eye(3)
+        self._stamp_ns = 0
         self.error_m = 0.0
         """Mean distance of the points from where the pose puts them, at the last call."""
 
@@ -108,8 +113,12 @@ class PositionIK:
             row = SMPLX.index.get(name, _J)
             local[k] = 0.0 if row < _J else scale * local[k]
         solver = _Solver(self, offset, carriers, local, target, weight)
-        R, t, error = solver.start(self._R, self._t)
+        trunk = solver.aligned()[0][0]
+        turned = float(np.linalg.norm(rotvec_from_matrix(self._trunk.T @ trunk)))
+        sure = seen.stamp_ns - self._stamp_ns < _GAP_NS and turned < _TURNED_RAD
+        R, t, error = solver.start(self._R, self._t, sure)
         self._R, self._t, self.error_m = R, t, error
+        self._trunk, self._stamp_ns = trunk, seen.stamp_ns
         return self._pose(seen, R, t, carriers, local, weight)
 
     def _learn_lengths(self, seen: NamedPoints) -> tuple[float, FloatArray]:
@@ -180,20 +189,25 @@ class _Solver:
         self.moves = ik._above[carriers]  # (P, J)
         self.rest = self._forward(np.tile(np.eye(3), (_J, 1, 1)), np.zeros(3))[0]
 
-    def start(self, R: FloatArray | None, t: FloatArray) -> tuple[FloatArray, FloatArray, float]:
-        """Local rotations (22, 3, 3), pelvis (3,), mean error in metres."""
+    def start(
+        self, R: FloatArray | None, t: FloatArray, sure: bool
+    ) -> tuple[FloatArray, FloatArray, float]:
+        """Local rotations (22, 3, 3), pelvis (3,), mean error in metres.
+
+        From those before, if they are `sure` to be near.
+        """
         if R is not None:
             found = self.solve(R, t, steps=12)
-            if found[2] < _LOST_M:
-                return found
+            if sure and found[2] < _LOST_M:
+                return found[:3]
         # From the rest pose: first as if hinges were only that, so that no elbow bends sideways.
         soft, self.pull = self.pull, 10.0 * self.pull
-        rough = self.solve(*self._aligned(), steps=40)
+        rough = self.solve(*self.aligned(), steps=40)
         self.pull = soft
         fresh = self.solve(rough[0], rough[1], steps=40)
-        return fresh if R is None or fresh[2] < found[2] else found
+        return (fresh if R is None or fresh[3] < found[3] else found)[:3]
 
-    def _aligned(self) -> tuple[FloatArray, FloatArray]:
+    def aligned(self) -> tuple[FloatArray, FloatArray]:
         """The rest pose where it fits hips, shoulders and all that the trunk carries best."""
         rows = np.isin(self.carriers, [BODY_JOINTS.index(n) for n in _TRUNK])
         a, b = self.rest[rows], self.target[rows]
@@ -205,8 +219,11 @@ class _Solver:
 
     def solve(
         self, R: FloatArray, t: FloatArray, steps: int
-    ) -> tuple[FloatArray, FloatArray, float]:
-        """Improve local rotations and pelvis until a step does not matter any more."""
+    ) -> tuple[FloatArray, FloatArray, float, float]:
+        """Improve local rotations and pelvis until a step does not matter any more.
+
+        The last two are the mean error in metres and the cost, with limits and pulls.
+        """
         damping = 1e-4
         cost, normal, gradient, points = self._linearise(R, t)
         for _ in range(steps):
@@ -229,7 +246,7 @@ class _Solver:
             if gain < _SMALL_GAIN + 1e-3 * cost:
                 break
         distance = np.linalg.norm(points - self.target, axis=1)
-        return R, t, float(np.average(distance, weights=self.weight))
+        return R, t, float(np.average(distance, weights=self.weight)), cost
 
     def _forward(self, R: FloatArray, t: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Points (P, 3), global rotations (J, 3, 3) and joint positions (J, 3)."""

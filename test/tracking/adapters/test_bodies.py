@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every source of body poses gives back the person that another program wrote in its format."""
 
+import itertools
 from dataclasses import replace
 
 import encoders as enc
@@ -25,7 +26,14 @@ from avatar_ros.avatars import load_avatar
 from avatar_ros.avatars.stage import Stage
 from avatar_ros.body import SMPLX
 from avatar_ros.body.lbs import forward_kinematics
-from avatar_ros.geometry import R_ROS_SMPL, angle_between, matrix_from_rotvec, rotvec_from_quat
+from avatar_ros.geometry import (
+    R_ROS_SMPL,
+    angle_between,
+    matrix_from_rotvec,
+    rigid,
+    rotvec_from_quat,
+)
+from avatar_ros.tracking.adapters import PeopleIK
 from benchmarks.motions import load_motion
 from benchmarks.trackers import joint_errors_mm
 
@@ -201,6 +209,36 @@ def test_whoever_stands_before_the_tracker_stands_upright_on_the_stage(name):
     # The default view sees the front; but the person of the ZED looks away from the camera.
     forward = [-1, 0, 0] if name.startswith('zed') else [1, 0, 0]
     np.testing.assert_allclose(R @ [0, 0, 1], forward, atol=0.02)
+
+
+@pytest.mark.parametrize('name', POINT_SOURCES)
+def test_who_comes_back_in_another_pose_is_seen_as_well_as_a_newcomer(name):
+    """After a gap, and where somebody is turned around from one frame to the next."""
+    standing = {'left_shoulder': (0, 0, -1.4), 'right_shoulder': (0, 0, 1.4)}
+    sitting = standing | dict.fromkeys(('left_hip', 'right_hip'), (-1.5, 0, 0))
+    sitting |= dict.fromkeys(('left_knee', 'right_knee'), (1.5, 0, 0))
+    bowing = {**standing, **{f'spine{k}': (0.4, 0, 0) for k in (1, 2, 3)}}
+    poses = [bent(**moves) for moves in (standing, sitting, bowing)]
+    around = rigid(matrix_from_rotvec([0, np.pi, 0]), [0.2, 1.0, 0.3])
+    poses.append(Truth(poses[0].quats, around))
+    for first, second in itertools.permutations(poses, 2):
+        people = PeopleIK(REST)
+        shown = []
+        for k, person in enumerate([first] * 3 + [second] * 3):
+            (seen,) = SOURCES[name].make_reader()(SOURCES[name].encode(person))
+            late_ns = 1_000_000_000 if k > 2 else 0
+            shown.append(
+                people.solve(replace(seen, stamp_ns=seen.stamp_ns + k * 33_000_000 + late_ns))
+            )
+        fresh = read_one(name, second)
+        for joint in BODY:
+            row = SMPLX.index[joint]
+            if row and min(fresh.confidence[row], shown[-1].confidence[row]) > 0:
+                off, usual = (
+                    np.degrees(angle_between(pose.rotations[row], second.quats[row]))
+                    for pose in (shown[-1], fresh)
+                )
+                assert off < usual + 12, joint
 
 
 def test_stamp_frame_and_id_are_those_of_the_source():
