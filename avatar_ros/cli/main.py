@@ -61,15 +61,11 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print('\nstopped', file=sys.stderr)
         return 130
-    except FileNotFoundError as error:
-        print(
-            f'avatar_ros {args.command}: {error.filename}: no such file or directory. '
-            'Check the path.',
-            file=sys.stderr,
-        )
-        return 1
     except (ValueError, OSError) as error:
-        print(f'avatar_ros {args.command}: {error}', file=sys.stderr)
+        text = str(error)
+        if isinstance(error, FileNotFoundError) and error.filename:
+            text = f'{error.filename}: no such file or directory. Check the path.'
+        print(f'avatar_ros {args.command}: {text}', file=sys.stderr)
         return 1
 
 

@@ -137,7 +137,7 @@ def test_simd_blends_faster_than_plain_loops() -> None:
     assert gain * fastest_cpu(run(blend), 10) < fastest_cpu(run(blend_plain), 5)
 
 
-def test_first_frame_with_a_warm_cache_takes_less_than_a_second() -> None:
+def test_first_frame_with_a_warm_cache_compiles_nothing() -> None:
     NumbaEngine().warm_up(gradients=True)
     program = """
 import time, torch
@@ -155,7 +155,8 @@ print(time.process_time() - start)
         check=True,
         env={**os.environ, 'OMP_NUM_THREADS': '1'},
     )
-    assert float(result.stdout) < 1.0
+    # Half a second to one and a half of loading, by machine; compiling takes twenty times that.
+    assert float(result.stdout) < 3.0
 
 
 def test_5k_person_is_fitted_to_35_db_in_200_iterations() -> None:
