@@ -13,12 +13,8 @@ from avatar_ros.streaming.xr import protocol
 from avatar_ros.streaming.xr.protocol import Eyes, Hello, Lane, ProtocolError
 from avatar_ros.types import FloatArray
 
-#: Frames that may be on the way, unacknowledged: one more than a lost packet holds up. A client
-#: that draws more slowly than frames come would only have the last of them wait, so it is sent
-#: where the first is overdue, or the way so long that two do not fill it.
-WINDOW, USUAL = 3, 2
-_OVERDUE = 1.3  # of the usual round trip
-_LONG_MS = 60.0
+#: Frames that may be on the way, unacknowledged: one more than a lost packet holds up.
+WINDOW = 3
 #: Eyes and acknowledgements a second that a client may send, and how many at once.
 _MESSAGES_PER_S, _BURST = 400.0, 120.0
 _KEYS_PER_S = 2.0
@@ -71,7 +67,6 @@ class Viewer:
         self.blocked_since_s: float | None = None
         self.next_frame_id = 1
         self.round_trips_ms: deque[float] = deque(maxlen=90)
-        self.shortest_ms = np.inf
         self.photon_ms = 0.0
         """Eyes received -> their picture decoded, smoothed: how far ahead to look."""
         self.sent, self.skipped, self.bytes = 0, 0, 0
@@ -124,7 +119,6 @@ class Viewer:
             if photon < 500:
                 self.photon_ms += 0.1 * (photon - self.photon_ms)
         self.round_trips_ms.extend(trips)
-        self.shortest_ms = min([self.shortest_ms, *trips])
         return trips
 
     def ask_key(self, now_s: float) -> None:
@@ -139,22 +133,12 @@ class Viewer:
         """Another frame may be sent."""
         while self.in_flight and now_s - self.in_flight[0].sent_s > _LOST_S:
             self.in_flight.popleft()
-        room = len(self.in_flight) < USUAL or (
-            len(self.in_flight) < WINDOW and self._waits_for_the_network(now_s)
-        )
+        room = len(self.in_flight) < WINDOW
         if room:
             self.blocked_since_s = None
         elif self.blocked_since_s is None:
             self.blocked_since_s = now_s
         return room
-
-    def _waits_for_the_network(self, now_s: float) -> bool:
-        """Rather than for the client to draw what it has got."""
-        if not self.round_trips_ms:
-            return False
-        age_ms = (now_s - self.in_flight[0].sent_s) * 1e3
-        overdue = age_ms > _OVERDUE * float(np.median(self.round_trips_ms))
-        return overdue or self.shortest_ms > _LONG_MS
 
     def predicted_views(self) -> FloatArray:
         """Its eyes (n, 11), where they will be when the picture of them is shown."""
