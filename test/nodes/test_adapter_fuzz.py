@@ -12,7 +12,15 @@ import pytest
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 from helpers import wait_for
 from nodes.stand_ins import spoil
-from nodes.test_pose_adapter import JOINT_NAMES, MARKER_NAMES, Truth, adapter, enc, written_maps
+from nodes.test_pose_adapter import (
+    JOINT_NAMES,
+    MARKER_NAMES,
+    Truth,
+    adapter,
+    enc,
+    pose_array,
+    written_maps,
+)
 
 from avatar_ros.body import BodyPose
 from avatar_ros.nodes.pose_sources import SOURCES, UdpSource
@@ -33,18 +41,6 @@ def spoiled_bytes(good, rng):
     if kind == 2:
         return good + rng.randbytes(rng.randint(1, 39))
     return rng.randbytes(rng.randrange(600))
-
-
-def pose_array(joints):
-    """An OpenXR skeleton (names, positions, quaternions xyzw, valid) as geometry_msgs/PoseArray."""
-    poses = [
-        SimpleNamespace(
-            position=enc.vector(p),
-            orientation=SimpleNamespace(**dict(zip('xyzw', map(float, q), strict=True))),
-        )
-        for p, q in zip(joints[1], joints[2], strict=True)
-    ]
-    return SimpleNamespace(header=enc.header('stage'), poses=poses)
 
 
 def good_messages(source):

@@ -75,6 +75,18 @@ def byte_message(payload):
     return ByteMultiArray(data=[bytes((b,)) for b in payload])
 
 
+def pose_array(joints):
+    """An OpenXR skeleton (names, positions, quaternions xyzw, valid) as geometry_msgs/PoseArray."""
+    poses = [
+        SimpleNamespace(
+            position=enc.vector(p),
+            orientation=SimpleNamespace(**dict(zip('xyzw', map(float, q), strict=True))),
+        )
+        for p, q in zip(joints[1], joints[2], strict=True)
+    ]
+    return SimpleNamespace(header=enc.header('stage'), poses=poses)
+
+
 REAL = {
     'azure_kinect': (MarkerArray, lambda p: fill(MarkerArray(), enc.kinect(p))),
     'isaac_full_body': (ByteMultiArray, lambda p: byte_message(enc.isaac_full_body(p))),
@@ -230,14 +242,7 @@ def test_rotations_of_a_headset_pass_as_they_are(ros):
 def test_the_avatar_stands_upright_in_the_picture_whatever_tracker_drives_it(ros, maps, source):
     person = bent(left_shoulder=(0, 0, -1.4), right_shoulder=(0, 0, 1.4))
     if source == 'openxr':
-        _, positions, quats, _ = enc.xr_joints(person, 'BD')
-        poses = [
-            SimpleNamespace(position=enc.vector(p), orientation=SimpleNamespace(**xyzw))
-            for p, q in zip(positions, quats, strict=True)
-            for xyzw in [dict(zip('xyzw', map(float, q), strict=True))]
-        ]
-        stand_in = SimpleNamespace(header=enc.header(''), poses=poses)
-        message = fill(PoseArray(), stand_in)
+        message = fill(PoseArray(), pose_array(enc.xr_joints(person, 'BD')))
     else:
         message = REAL[source][1](person)
     adapter(ros, source, f'map:={maps / "bodies.yaml"}', 'topic:=in')
