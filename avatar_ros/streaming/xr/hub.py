@@ -113,7 +113,7 @@ class Hub:
         """Its eyes have moved."""
         with self._lock:
             self._report(viewer, viewer.acknowledge(eyes.frame_id, now_s), now_s)
-            viewer.see(eyes, now_s)
+            viewer.see(eyes)
 
     def acknowledge(self, viewer: Viewer, frame_id: int, now_s: float) -> None:
         """It has decoded a frame."""

@@ -32,8 +32,6 @@ class InFlight:
 
     frame_id: int
     sent_s: float
-    eyes_s: float
-    """When the eyes arrived that it answers."""
 
 
 class Allowance:
@@ -61,14 +59,11 @@ class Viewer:
         self.hello = hello
         self.lane: Lane = hello.lanes[0]
         self.eyes: Eyes | None = None
-        self.eyes_s = 0.0
         self.wants_key = True
         self.in_flight: deque[InFlight] = deque()
         self.blocked_since_s: float | None = None
         self.next_frame_id = 1
         self.round_trips_ms: deque[float] = deque(maxlen=90)
-        self.photon_ms = 0.0
-        """Eyes received -> their picture decoded, smoothed: how far ahead to look."""
         self.sent, self.skipped, self.bytes = 0, 0, 0
         self._messages = Allowance(_MESSAGES_PER_S, _BURST)
         self._keys = Allowance(_KEYS_PER_S, _KEYS_PER_S)
@@ -93,7 +88,7 @@ class Viewer:
         if not self._changes.take(now_s):
             raise ProtocolError(f'more than {_CHANGES_PER_S:.0f} change of lane or size a second')
 
-    def see(self, eyes: Eyes, now_s: float) -> None:
+    def see(self, eyes: Eyes) -> None:
         """Its eyes are there now; older ones that arrive late are left out."""
         last = self.eyes
         if last is not None and not protocol.newer(eyes.view_id, last.view_id):
@@ -106,7 +101,7 @@ class Viewer:
                 self._velocity = self._velocity + share * (step / dt - self._velocity)
             else:
                 self._velocity = np.zeros(3)
-        self.eyes, self.eyes_s = eyes, now_s
+        self.eyes = eyes
 
     def acknowledge(self, frame_id: int, now_s: float) -> list[float]:
         """It has decoded this frame and those before it; their round trips in ms."""
@@ -114,10 +109,6 @@ class Viewer:
         while self.in_flight and not protocol.newer(self.in_flight[0].frame_id, frame_id):
             frame = self.in_flight.popleft()
             trips.append((now_s - frame.sent_s) * 1e3)
-            photon = (now_s - frame.eyes_s) * 1e3
-            # Eyes may be old (a viewer who keeps still): those say nothing.
-            if photon < 500:
-                self.photon_ms += 0.1 * (photon - self.photon_ms)
         self.round_trips_ms.extend(trips)
         return trips
 
@@ -144,7 +135,9 @@ class Viewer:
         """Its eyes (n, 11), where they will be when the picture of them is shown."""
         assert self.eyes is not None
         views = self.eyes.views.copy()
-        ahead_s = min(self.photon_ms * 1e-3, _MOST_EXTRAPOLATED_S)
+        # The client measures it, from its eyes to their picture on its display.
+        ahead_s = (self.eyes.t_display_ms - self.eyes.t_client_ms) * 1e-3
+        ahead_s = min(max(ahead_s, 0.0), _MOST_EXTRAPOLATED_S)
         speed = float(np.linalg.norm(self._velocity))
         if speed > 0.02:
             views[:, :3] += self._velocity * min(1.0, _FASTEST_M_S / speed) * ahead_s
@@ -154,7 +147,7 @@ class Viewer:
         """Book a frame of so many bytes; its id."""
         frame_id = self.next_frame_id
         self.next_frame_id = (frame_id + 1) % protocol.FORGOTTEN or 1
-        self.in_flight.append(InFlight(frame_id, now_s, self.eyes_s))
+        self.in_flight.append(InFlight(frame_id, now_s))
         self.sent += 1
         self.bytes += size
         return frame_id

@@ -22,11 +22,11 @@ PERSON = np.array([[x, y, z] for x in (-0.2, 0.2) for y in (-0.5, 0.5) for z in 
 
 def eyes_message(
     view_id=1, positions=(LEFT, RIGHT), quaternion=(0.0, 0.0, 0.0, 1.0), tangents=FRUSTUM,
-    flags=0, t=0.0, frame=0, shown=0,
+    flags=0, t=0.0, until_display=30.0, frame=0, shown=0,
 ):  # fmt: skip
     """EYES, written by hand from the table in docs/xr_protocol.md."""
     data = struct.pack('<BBH', 1, len(positions), flags) + struct.pack('<I', view_id)
-    data += struct.pack('<dd', t, t + 30.0) + struct.pack('<II', frame, shown)
+    data += struct.pack('<dd', t, t + until_display) + struct.pack('<II', frame, shown)
     for position in positions:
         data += struct.pack('<11f', *position, *quaternion, *tangents)
     return data

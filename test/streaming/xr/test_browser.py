@@ -15,6 +15,7 @@ from streaming.xr.conftest import PERSON
 from avatar_ros.streaming.xr.access import Access
 from avatar_ros.streaming.xr.packing import Layers
 from avatar_ros.streaming.xr.server import XrServer
+from avatar_ros.streaming.xr.viewers import WINDOW
 from benchmarks.headset import headset_script as headset_script_of_npm
 from benchmarks.xr_pose_lane import canvas
 
@@ -141,16 +142,16 @@ def test_browser_without_webcodecs_gets_jpeg_and_is_told(page, stage):
 
 def test_picture_that_the_browser_converts_is_the_one_of_planes(browser, stage):
     """Hardware decoders' frames take the browser's way to RGB; software decoders' are planes."""
-    worker = (PAGE / 'decode_worker.js').read_text()
+    decoder = (PAGE / 'pixel_decoder.js').read_text()
     seen = {}
-    for form, script in (('planes', worker), ('rgb', worker.replace("'I420'", "'none'"))):
+    for form, script in (('planes', decoder), ('rgb', decoder.replace("'I420'", "'none'"))):
         with browser.new_page(viewport={'width': 600, 'height': 400}) as page:
             kind = 'text/javascript'
-            page.route('**/decode_worker.js', lambda r: r.fulfill(body=script, content_type=kind))  # noqa: B023
+            page.route('**/pixel_decoder.js', lambda r: r.fulfill(body=script, content_type=kind))  # noqa: B023
             page.goto(stage.server.url())
             wait_shown(page, 5)
             seen[form] = canvas(page).astype(int)
-    assert worker != script
+    assert decoder != script
     assert share(seen['rgb'], LEFT_COLOR) > 0.05
     # Browsers convert with integers; outlines differ by how they filter chroma.
     assert np.percentile(np.abs(seen['rgb'] - seen['planes']), 99) <= 4
@@ -194,6 +195,39 @@ def test_page_comes_back_when_the_server_does(page, stage):
         assert ask(page, 'state') == 'live'
     finally:
         again.close()
+
+
+def test_page_that_is_busy_drawing_still_gets_its_frames(page, stage):
+    page.goto(stage.server.url())
+    wait_shown(page)
+    before = ask(page, 'lastFrame.frameId')
+    page.evaluate('{const end = performance.now() + 1000; while (performance.now() < end);}')
+    wait_shown(page, 2)
+    # Of 30 frames; had the page acknowledged them, no more than `WINDOW` were sent meanwhile.
+    assert ask(page, 'lastFrame.frameId') - before >= 20
+    assert ask(page, 'decodeErrors') == 0
+
+
+def test_page_that_nobody_sees_is_sent_nothing(page, stage):
+    page.goto(stage.server.url())
+    wait_shown(page)
+    # As browsers do: who is hidden is told, and draws nothing.
+    hide = """hidden => {
+        const draw = (window.draw ??= window.requestAnimationFrame);
+        const waiting = (window.waiting ??= []);
+        window.requestAnimationFrame = hidden ? next => waiting.push(next) : draw;
+        for (const next of hidden ? [] : waiting.splice(0)) draw(next);
+        Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});
+        document.dispatchEvent(new Event('visibilitychange'));
+    }"""
+    page.evaluate(hide, True)
+    time.sleep(0.5)
+    before = ask(page, 'framesReceived')
+    time.sleep(1.0)
+    # An acknowledgement that does not come is given up after two seconds.
+    assert ask(page, 'framesReceived') - before <= WINDOW
+    page.evaluate(hide, False)
+    wait_shown(page, 10)
 
 
 def test_every_frame_is_drawn_once_and_in_order(page, stage):

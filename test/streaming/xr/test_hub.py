@@ -250,14 +250,23 @@ def test_late_eyes_are_left_out():
     assert one.eyes.view_id == 1000
 
 
-def test_eyes_are_predicted_by_the_time_a_picture_takes():
+def test_eyes_are_predicted_to_when_the_client_expects_their_picture():
     viewer = Viewer(Hello(('h264',), 'vr', 512))
-    viewer.photon_ms = 50.0
     for k in range(30):
-        message = eyes_message(k + 1, ((0.01 * k, 1.6, 2.0),), t=10.0 * k)
-        viewer.see(protocol.parse_binary(message), 0.01 * k)
+        message = eyes_message(k + 1, ((0.01 * k, 1.6, 2.0),), t=10.0 * k, until_display=50.0)
+        viewer.see(protocol.parse_binary(message))
     # 1 m/s for 50 ms.
     assert viewer.predicted_views()[0, 0] == pytest.approx(0.29 + 0.05, abs=0.003)
+
+
+@pytest.mark.parametrize(('until_display', 'ahead'), [(-1e9, 0.0), (1e9, 0.1)])
+def test_times_of_display_that_cannot_be_are_bounded(until_display, ahead):
+    viewer = Viewer(Hello(('h264',), 'vr', 512))
+    for k in range(30):
+        position = 0.01 * k, 1.6, 2.0
+        message = eyes_message(k + 1, (position,), t=10.0 * k, until_display=until_display)
+        viewer.see(protocol.parse_binary(message))
+    assert viewer.predicted_views()[0, 0] == pytest.approx(0.29 + ahead, abs=0.005)
 
 
 def test_too_many_messages_are_refused():

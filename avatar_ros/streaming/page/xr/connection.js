@@ -1,15 +1,12 @@
 // Copyright 2026 Avatar ROS developers
 // SPDX-License-Identifier: Apache-2.0
-import {
-  ProtocolError, packAck, packBye, packEyes, packHello, packKey, packLane, parseBinary, parseText,
-} from './protocol.js';
+import { ProtocolError, packBye, packEyes, packHello, packKey, packLane } from './protocol.js';
 
 const BACKOFF_MS = [500, 8000];
 const STEADY_MS = 5000; // a connection that lived so long was a good one
 const SILENCE_MS = 5000;
 const CONNECT_MS = 10000;
 const KEY_EVERY_MS = 500;
-const MAX_BUFFERED_BYTES = 2000; // eyes that cannot leave are old when they do
 const PING_EVERY_MS = 1000;
 const FIRST_PINGS_EVERY_MS = 200;
 const CLOCK_SAMPLES = 16;
@@ -46,27 +43,46 @@ export class Clock {
 }
 
 /**
- * The socket: says hello, comes back when it is lost, keeps the clock, sends eyes and acks.
+ * Says hello, comes back when the socket is lost, keeps the clock, sends eyes.
  *
  * `on` has `state(name, detail)` with connecting, live, reconnecting, refused; `welcome(message)`,
- * `lane(lane)`, `numbers(message)`, `frame(frame)` (pictures and poses), `camera(jpeg)`, `bad(error)`.
+ * `lane(lane)`, `numbers(message)`, `received(bytes)` of a frame or pose, `pose(pose)`,
+ * `camera(jpeg)`, `bad(message)`.
  */
 export class Connection {
-  constructor(url, hello, on) {
+  /** @param {Wire} wire */
+  constructor(wire, url, hello, on) {
+    this.wire = wire;
     this.url = url;
     this.hello = hello; // () => what packHello takes, as it is at that moment
     this.on = on;
     this.clock = new Clock();
-    this.socket = null;
+    this.active = false; // a socket is open, or will be
     this.wait = BACKOFF_MS[0];
     this.viewId = 0;
     this.forget();
+    wire.listen({
+      opened: () => {
+        this.heardAt = performance.now();
+        this.opened = true;
+        this.sayHello();
+      },
+      closed: ({ code, reason }) => this.lost(code === 1008 ? reason || 'it closed the connection (1008).' : ''),
+      message: ({ message, at }) => {
+        this.heardAt = performance.now();
+        this.receive(message, at);
+      },
+      received: ({ bytes }) => {
+        this.heardAt = performance.now();
+        on.received(bytes);
+      },
+      refused: ({ message }) => on.bad(message),
+    });
   }
 
   forget() {
+    this.opened = false;
     this.welcomed = false;
-    this.ackHeld = 0;
-    this.holdAcks = false;
     this.lastPing = -Infinity;
     this.lastKey = -Infinity;
     this.pings = 0;
@@ -74,27 +90,12 @@ export class Connection {
   }
 
   open() {
-    if (this.socket) return;
+    if (this.active) return;
     this.forget();
-    const socket = new WebSocket(this.url);
-    socket.binaryType = 'arraybuffer';
-    this.socket = socket;
+    this.active = true;
     this.openedAt = this.heardAt = performance.now();
     this.partingWords = '';
-    socket.onopen = () => {
-      this.heardAt = performance.now();
-      socket.send(packHello(this.hello()));
-    };
-    socket.onmessage = ({ data }) => {
-      this.heardAt = performance.now();
-      try {
-        this.receive(data);
-      } catch (error) {
-        if (!(error instanceof ProtocolError)) throw error;
-        this.on.bad(error);
-      }
-    };
-    socket.onclose = event => this.lost(event.code === 1008 ? event.reason || 'it closed the connection (1008).' : '');
+    this.wire.open(this.url);
     clearInterval(this.timer);
     this.timer = setInterval(() => this.watch(), 500);
     if (this.wait === BACKOFF_MS[0]) this.on.state('connecting', '');
@@ -109,12 +110,8 @@ export class Connection {
   /** Let go of the socket and of its late events. */
   drop() {
     clearInterval(this.timer);
-    const { socket } = this;
-    this.socket = null;
-    this.welcomed = false;
-    if (!socket) return;
-    socket.onopen = socket.onmessage = socket.onclose = null;
-    socket.close();
+    this.active = this.opened = this.welcomed = false;
+    this.wire.close();
   }
 
   lost(reason) {
@@ -132,29 +129,26 @@ export class Connection {
     this.drop();
   }
 
-  receive(data) {
-    if (typeof data === 'string') {
-      const message = parseText(data);
-      if (message.type === 'error') this.partingWords = String(message.message ?? 'it gave no reason.').slice(0, 500);
-      if (message.type === 'welcome') {
-        this.welcomed = true;
-        this.on.state('live', '');
-        this.on.welcome(message);
-      }
-      if (message.type === 'lane') this.on.lane(message.lane);
-      if (message.type === 'numbers') this.on.numbers(message);
-      return;
+  receive(message, at) {
+    if (message.type === 'error') this.partingWords = String(message.message ?? 'it gave no reason.').slice(0, 500);
+    if (message.type === 'welcome') {
+      this.welcomed = true;
+      this.on.state('live', '');
+      this.on.welcome(message);
     }
-    const message = parseBinary(data);
-    if (message.kind === 'pong') this.clock.add(message.tClient, message.tServer, performance.now());
-    if (message.kind === 'frame' || message.kind === 'pose') this.on.frame(message);
+    if (message.type === 'lane') this.on.lane(message.lane);
+    if (message.type === 'numbers') this.on.numbers(message);
+    if (message.kind === 'pong') this.clock.add(message.tClient, message.tServer, at);
     if (message.kind === 'camera') this.on.camera(message.jpeg);
+    if (message.kind === 'pose') {
+      this.on.received(message.bytes);
+      this.on.pose(message);
+    }
   }
 
-  send(data) {
-    if (this.socket?.readyState !== WebSocket.OPEN) return false;
-    this.socket.send(data);
-    return true;
+  send(data, newestWins = false) {
+    if (this.opened) this.wire.send(data, newestWins);
+    return this.opened;
   }
 
   sayHello() {
@@ -167,7 +161,7 @@ export class Connection {
    * @returns {number} its view_id, or 0 if it was not sent
    */
   sendEyes(view) {
-    if (!this.welcomed || this.socket.bufferedAmount > MAX_BUFFERED_BYTES) return 0;
+    if (!this.welcomed) return 0;
     const now = performance.now();
     const ping = now - this.lastPing > (this.pings < 8 ? FIRST_PINGS_EVERY_MS : PING_EVERY_MS);
     const viewId = (this.viewId % 0xffffffff) + 1; // 0 is left for "none"
@@ -176,28 +170,16 @@ export class Connection {
       message = packEyes({ ...view, viewId, ping });
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      this.on.bad(error);
+      this.on.bad(error.message);
       return 0;
     }
-    if (!this.send(message)) return 0;
+    this.send(message, true);
     this.viewId = viewId;
     if (ping) {
       this.lastPing = now;
       this.pings++;
     }
     return viewId;
-  }
-
-  /** While acks are held the server stops after its window: nobody looks. */
-  ack(frameId) {
-    if (this.holdAcks) this.ackHeld = frameId;
-    else this.send(packAck(frameId));
-  }
-
-  pause(paused) {
-    this.holdAcks = paused;
-    if (!paused && this.ackHeld) this.send(packAck(this.ackHeld));
-    if (!paused) this.ackHeld = 0;
   }
 
   askForKey() {

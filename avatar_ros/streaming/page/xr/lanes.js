@@ -1,7 +1,8 @@
 // Copyright 2026 Avatar ROS developers
 // SPDX-License-Identifier: Apache-2.0
-import { Decoder, supportedLanes } from './decoder.js';
 import { rendersInSoftware } from './gl.js';
+import { Pictures } from './pictures.js';
+import { decodesH264 } from './pixel_decoder.js';
 import { PoseLane } from './pose_lane.js';
 
 const BROKEN_TOO_OFTEN = 6;
@@ -14,7 +15,7 @@ const FAR_MS = 1000; // the page was hidden meanwhile
  * is; `wanted`, the address's ?lane=, comes first whatever there is.
  */
 export async function offeredLanes(gl, wanted) {
-  const lanes = await supportedLanes();
+  const lanes = (await decodesH264()) ? ['h264', 'jpeg'] : ['jpeg'];
   if (!rendersInSoftware(gl) || wanted === 'pose') lanes.unshift('pose');
   return lanes.includes(wanted) ? [wanted, ...lanes.filter(lane => lane !== wanted)] : lanes;
 }
@@ -23,36 +24,42 @@ export async function offeredLanes(gl, wanted) {
  * The ways in which the avatar comes, decoded pictures or poses that are drawn here, and what is
  * done when one of them fails. Newest wins in all.
  *
- * `on` has `ack(frameId)`, `skipped()`, `key()`, `choose(lane)`, `changed(lane)`, `bad(message)`
+ * `on` has `skipped()`, `key()`, `choose(lane)`, `changed(lane)`, `bad(message)`
  * and `note(text)` for people.
  */
 export class Lanes {
-  /** @param {string[]} offered best first */
-  constructor(scene, offered, wanted, on) {
+  /** @param {Wire} wire @param {string[]} offered best first */
+  constructor(wire, scene, offered, wanted, on) {
     Object.assign(this, { scene, offered, wanted, on });
     this.lane = '';
     this.rig = '';
     this.brokenInARow = 0;
     this.drawn = []; // times of the last frames
     this.explain();
-    this.decoder = new Decoder(new URL('decode_worker.js', import.meta.url), {
-      settled: (frameId, decoded) => {
-        if (decoded) this.brokenInARow = 0;
-        this.settled(frameId, decoded);
+    this.pictures = new Pictures();
+    wire.listen({
+      picture: decoded => {
+        this.brokenInARow = 0;
+        this.pictures.add(decoded);
       },
-      broken: () => this.recover(),
-      bad: on.bad,
+      skipped: ({ why }) => {
+        on.skipped();
+        if (why) on.bad(why);
+      },
+      broken: ({ message }) => {
+        on.bad(message);
+        this.recover();
+      },
+      failed: on.bad,
     });
     this.poses = new PoseLane(new URL('pose_worker.js', import.meta.url), {
-      settled: (frameId, shown) => this.settled(frameId, shown),
+      settled: (frameId, shown) => {
+        if (!shown) on.skipped();
+        wire.ack(frameId);
+      },
       bad: on.bad,
       failed: message => this.leavePoses(message),
     });
-  }
-
-  settled(frameId, shown) {
-    if (!shown) this.on.skipped();
-    this.on.ack(frameId);
   }
 
   explain() {
@@ -63,7 +70,7 @@ export class Lanes {
 
   /** A new connection: `welcome` says what it will bring. */
   welcome({ lane, rig }) {
-    this.decoder.reset();
+    this.pictures.reset();
     this.poses.reset();
     this.rig = rig;
     if (this.wanted === 'pose' && lane !== 'pose' && this.offered.includes('pose')) {
@@ -91,15 +98,11 @@ export class Lanes {
   }
 
   get source() {
-    return this.lane === 'pose' ? this.poses : this.decoder;
+    return this.lane === 'pose' ? this.poses : this.pictures;
   }
 
   get newestFrameId() {
     return this.source.newestFrameId;
-  }
-
-  push(frame) {
-    (frame.kind === 'pose' ? this.poses : this.decoder).push(frame);
   }
 
   /** Where the eyes are: [{position, eyeFromScene}], in scene axes. */

@@ -1,12 +1,13 @@
 // Copyright 2026 Avatar ROS developers
 // SPDX-License-Identifier: Apache-2.0
-/** The page of the avatar: wires socket, decoder, views and drawing together. */
+/** The page of the avatar: puts socket, lanes, views and drawing together. */
 import { Connection } from './connection.js';
 import { Lanes, offeredLanes } from './lanes.js';
 import { invertPose, product, projectionFromTangents } from './matrices.js';
 import { Mean, Overlay, Rate } from './overlay.js';
 import { Scene } from './scene.js';
 import { OrbitView } from './view.js';
+import { Wire } from './wire.js';
 import { XrSession, immersiveModes } from './xr_session.js';
 
 const DEPTHS_M = [0.05, 100];
@@ -73,8 +74,8 @@ class Page {
       return;
     }
     const wanted = new URLSearchParams(location.search).get('lane');
-    this.lanes = new Lanes(this.scene, await offeredLanes(this.scene.gl, wanted), wanted, {
-      ack: frameId => this.connection.ack(frameId),
+    this.wire = new Wire(); // loads meanwhile
+    this.lanes = new Lanes(this.wire, this.scene, await offeredLanes(this.scene.gl, wanted), wanted, {
       skipped: () => tests.framesSkipped++,
       key: () => this.connection.askForKey(),
       choose: lane => this.connection.chooseLane(lane),
@@ -103,7 +104,7 @@ class Page {
 
   connect() {
     const url = `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/xr`;
-    this.connection = tests.connection = new Connection(url, () => ({ lanes: this.lanes.offered, mode: tests.mode, height: this.height }), {
+    this.connection = tests.connection = new Connection(this.wire, url, () => ({ lanes: this.lanes.offered, mode: tests.mode, height: this.height }), {
       state: (name, detail) => this.connectionState(name, detail),
       welcome: message => {
         document.title = message.avatar ? `${message.avatar} – avatar_ros` : 'avatar_ros';
@@ -118,14 +119,14 @@ class Page {
         this.serverNumbers = message;
         this.overlay.graph(message);
       },
-      frame: frame => {
+      received: bytes => {
         tests.framesReceived++;
-        tests.bytesReceived += frame.bytes;
-        this.bytes.count += frame.bytes;
-        this.lanes.push(frame);
+        tests.bytesReceived += bytes;
+        this.bytes.count += bytes;
       },
+      pose: pose => this.lanes.poses.push(pose),
       camera: jpeg => this.overlay.camera(jpeg),
-      bad: error => this.countBad('badMessages', error.message),
+      bad: message => this.countBad('badMessages', message),
     });
     this.connection.open();
   }
@@ -157,7 +158,7 @@ class Page {
   }
 
   pauseIfHidden() {
-    this.connection.pause(document.hidden && !this.xr);
+    this.wire.hold(document.hidden && !this.xr);
   }
 
   resize() {
