@@ -216,7 +216,7 @@ def links(count: int) -> list[Metric]:
             metric(f'{name}.fps_kept', middle([r['fps'][1] / r['fps'][0] for r in results]), '',
                    'higher', f'frames shown a second against before; {where}'),
             metric(f'{name}.recovery_s', middle([r['recovery_s'] for r in results]), 's', 'lower',
-                   f'until no frame is later than before; {where}'),
+                   f'until half a second has no frame later than before; {where}'),
         ]  # fmt: skip
     return metrics
 

@@ -125,6 +125,7 @@ def chromium(play: Any, namespace: str = '', secure: str = '') -> Any:
 
 #: Seconds of a good link, of the bad one, and of the good one again.
 _GOOD_S, _BAD_S, _CURED_S = 4.0, 8.0, 5.0
+_CALM_MS = 500.0
 
 
 def impaired(bad: Link, good: Link) -> dict[str, Any]:
@@ -148,14 +149,22 @@ def impaired(bad: Link, good: Link) -> dict[str, Any]:
     frames = [(t, t - t0[int(k)]) for k, t in shown if int(k) in t0]
     parts = [[late for t, late in frames if a < t <= b] for a, b in itertools.pairwise(marks)]
     usual = float(np.percentile(parts[0], 95))
-    cured = [t for t, late in frames if t > marks[2] and late > 1.2 * usual]
+    late_at = [t for t, late in frames if t > marks[2] and late > 1.2 * usual]
     return {
         'good_ms': parts[0],
         'bad_ms': parts[1],
         'fps': [len(parts[0]) / _GOOD_S, len(parts[1]) / _BAD_S],
-        # Until the last frame that was later than usual frames are.
-        'recovery_s': (max(cured, default=marks[2]) - marks[2]) / 1e3,
+        'recovery_s': (_start_of_calm(late_at, marks[2]) - marks[2]) / 1e3,
     }
+
+
+def _start_of_calm(late_at: list[float], start: float) -> float:
+    """When the first half second began in which no frame was late, in ms."""
+    for late in late_at:
+        if late - start > _CALM_MS:
+            break
+        start = late
+    return start
 
 
 def rounds(kinds: dict[str, tuple[str, int]], count: int) -> dict[str, list[dict[str, Any]]]:
