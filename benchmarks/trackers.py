@@ -51,6 +51,58 @@ def joint_errors_mm(name: str, people: Iterable[Any]) -> FloatArray:
     return np.array(errors)
 
 
+def image_errors_mm(people: Iterable[Any], noise_px: float = 0.0) -> tuple[FloatArray, FloatArray]:
+    """Distances (T, 22) in mm, across the view and along it, against the pelvis.
+
+    Of people whom a tracker of images sees, from what it writes as Skeleton2D, at 30 Hz.
+    """
+    import encoders as enc
+
+    from avatar_ros.tracking.adapters import PeopleIK, skeleton2d
+
+    rest, rng = free_rest_landmarks(), np.random.default_rng(0)
+    solve, across, along = PeopleIK(rest).solve, [], []
+    for k, person in enumerate(people):
+        message = enc.skeleton2d(person, noise_px=lambda: rng.normal(0, noise_px, 2))
+        seen = replace(skeleton2d.image_points(message, enc.CAMERA), stamp_ns=k * _FRAME_NS)
+        pose = solve(seen)
+        assert isinstance(pose, BodyPose)
+        found = forward_kinematics(SMPLX, rest.joints, pose.rotations, pose.T_frame_root)
+        truth = person.T[:22, :3, 3] @ enc.TO_OPTICAL.T + enc.FROM_CAMERA
+        rays = truth / np.linalg.norm(truth, axis=1, keepdims=True)
+        away = 1e3 * (found[:22, :3, 3] - found[0, :3, 3] - (truth - truth[0]))
+        depth = np.einsum('ja,ja->j', away, rays)
+        across.append(np.linalg.norm(away - depth[:, None] * rays, axis=1))
+        along.append(np.abs(depth))
+    return np.array(across), np.array(along)
+
+
+def images() -> list[Metric]:
+    """What one image tells of a walk, seen from the front and from the side."""
+    from truth import before_the_camera, of_motion
+
+    walk = load_motion(asset_path('motions') / 'humanoid3d_walk.txt')
+    rows = []
+    for view, degrees in (('front', 0.0), ('side', 90.0)):
+        for noise, noise_px in (('', 0.0), ('.noisy', 2.0)):
+            people = before_the_camera(of_motion(walk, step=1), degrees)
+            across, along = image_errors_mm(people, noise_px)
+            told = f'mean of 22 joints against the pelvis; walk seen from the {view}, 3.5 m away'
+            told += f', {noise_px:g} pixels of noise of 640 x 480'
+            for key, error in (('across', across), ('along', along)):
+                rows.append(
+                    Metric(
+                        f'trackers.skeleton2d.{view}{noise}.{key}_mm',
+                        float(error.mean()),
+                        'mm',
+                        'lower',
+                        f'{key} the view, {told}',
+                        COMMAND,
+                    )
+                )
+    return rows
+
+
 def smoothing() -> list[Metric]:
     """What the filter of pose_adapter takes from noise at rest, and what it costs in time."""
     from sources import SOURCES, solver
@@ -156,7 +208,7 @@ def main() -> None:
                 COMMAND,
             )
         )
-    write_results('trackers', metrics + smoothing())
+    write_results('trackers', metrics + images() + smoothing())
 
 
 if __name__ == '__main__':

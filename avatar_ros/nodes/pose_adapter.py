@@ -9,11 +9,13 @@ from typing import Any
 
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo
 
 from avatar_ros.body import BodyPose, FaceExpression
+from avatar_ros.geometry import Camera
 from avatar_ros.msg import BodyPose as BodyPoseMsg
 from avatar_ros.msg import FaceExpression as FaceExpressionMsg
-from avatar_ros.nodes import messages, qos
+from avatar_ros.nodes import images, messages, qos
 from avatar_ros.nodes.health import DiagnosticsPublisher, Statistics
 from avatar_ros.nodes.parameters import declare, parameter
 from avatar_ros.nodes.pose_sources import SOURCES, Options, TopicSource, UdpSource
@@ -21,7 +23,7 @@ from avatar_ros.nodes.runtime import run_node
 from avatar_ros.nodes.udp import UdpListener
 from avatar_ros.nodes.worker import Worker
 from avatar_ros.tracking import OneEuroConfig
-from avatar_ros.tracking.adapters import NamedPoints, PeopleIK, Reading
+from avatar_ros.tracking.adapters import ImagePoints, NamedPoints, PeopleIK, Reading
 from avatar_ros.tracking.pose_filter import PoseFilter, PoseFilterConfig
 from avatar_ros.tracking.rest_landmarks import free_rest_landmarks
 
@@ -75,6 +77,7 @@ class PoseAdapterNode(Node):
         self._started_s = self._received_s = time.monotonic()
         self._worker: Worker[Any] | None = None
         self._listener: UdpListener | None = None
+        self._camera: Camera | None = None
         source = SOURCES[p.source]
         if isinstance(source, UdpSource):
             self._read_packet = source.make_reader()
@@ -82,7 +85,9 @@ class PoseAdapterNode(Node):
                 self._listener = UdpListener(p.host, p.port or source.port, self.accept_packet)
             self._where = f'UDP {p.host}:{p.port or source.port}'
         else:
-            self._read_message = source.make_reader(Options(p.scale, p.map, p.fixed_frame))
+            self._read_message = source.make_reader(
+                Options(p.scale, p.map, p.fixed_frame, lambda: self._camera)
+            )
             self._where = p.topic or source.topic
             if not source.every_message:
                 self._worker = Worker('pose_adapter', self._process, self._failed)
@@ -101,6 +106,11 @@ class PoseAdapterNode(Node):
                 depth=_EVERY_MESSAGE_DEPTH, reliability=ReliabilityPolicy.BEST_EFFORT
             )
         qos.create(self.create_subscription, kind, self._where, self.accept, profile=profile)
+        if source.needs_camera:
+            qos.create(
+                self.create_subscription, CameraInfo, 'camera_info', self.accept_info,
+                profile=qos.SENSOR,
+            )  # fmt: skip
         for topic in source.latched_topics:
             qos.create(self.create_subscription, kind, topic, self.accept, profile=_LATCHED)
 
@@ -117,6 +127,13 @@ class PoseAdapterNode(Node):
             self._process(message)
         except Exception as error:  # whatever it is, no message may end the node
             self._failed(error)
+
+    def accept_info(self, message: CameraInfo) -> None:
+        """Take the camera of which the source tells places in the image."""
+        try:
+            self._camera = images.parse_camera_info(message)
+        except Exception as error:  # whatever it is, no message may end the node
+            self._failed(error, 'camera_info_refused')
 
     def accept_packet(self, packet: bytes) -> None:
         """Take a UDP packet. Packets add up to frames, so none is skipped."""
@@ -165,7 +182,8 @@ class PoseAdapterNode(Node):
 
     def _smoothed(self, reading: Reading) -> bool:
         when = self.parameters.filter__when
-        return when == 'always' or (when == 'auto' and isinstance(reading, NamedPoints))
+        points = isinstance(reading, NamedPoints | ImagePoints)
+        return when == 'always' or (when == 'auto' and points)
 
     def _complete(self, result: BodyPose | FaceExpression) -> BodyPose | FaceExpression:
         """With the stamp of the arrival and the configured frame where the source told none."""

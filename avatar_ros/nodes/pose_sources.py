@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from avatar_ros.geometry import Camera
 from avatar_ros.tracking.adapters import (
     Reading,
     arkit,
@@ -15,6 +16,7 @@ from avatar_ros.tracking.adapters import (
     mapped,
     openxr,
     rep155,
+    skeleton2d,
     vmc,
     zed,
 )
@@ -29,6 +31,18 @@ class Options:
     scale: float = 1.0
     map_file: str = ''
     fixed_frame: str = 'world'
+    camera: Callable[[], Camera | None] = lambda: None
+    """The camera of which CameraInfo came last."""
+
+    def known_camera(self) -> Camera:
+        """:raises ValueError: if no CameraInfo came yet."""
+        camera = self.camera()
+        if camera is None:
+            raise ValueError(
+                'nothing came on camera_info, and without it places in the image are no '
+                'directions. Remap camera_info to that of the camera whose image was searched.'
+            )
+        return camera
 
     def source_map(self) -> mapped.SourceMap:
         """:raises ValueError: if there is no map, or a bad one."""
@@ -55,6 +69,8 @@ class TopicSource:
     every_message: bool = False
     """Whether messages add up, so that none may be skipped."""
     latched_topics: tuple[str, ...] = field(default=())
+    needs_camera: bool = False
+    """Whether camera_info is subscribed for `Options.camera`."""
 
     def message_type(self, source: str) -> type:
         """The message class.
@@ -128,6 +144,13 @@ SOURCES: dict[str, TopicSource | UdpSource] = {
         'JointState',
         'joint_states',
         lambda o: lambda message: [rep155.body_pose(message, free_rest_landmarks())],
+    ),
+    'skeleton2d': TopicSource(
+        ('hri_msgs',),
+        'Skeleton2D',
+        'skeleton2d',
+        lambda o: lambda message: [skeleton2d.image_points(message, o.known_camera())],
+        needs_camera=True,
     ),
     'rep155_face': TopicSource(
         ('hri_msgs',),

@@ -17,6 +17,7 @@ from nodes.test_pose_adapter import (
     MARKER_NAMES,
     Truth,
     adapter,
+    camera_info,
     enc,
     pose_array,
     written_maps,
@@ -55,6 +56,7 @@ def good_messages(source):
             pose_array(enc.xr_joints(person, kind)) for kind in ('BD', 'FB', 'META')
         ],
         'rep155': lambda: enc.rep155(person),
+        'skeleton2d': lambda: enc.skeleton2d(person),
         'rep155_face': lambda: units,
         'arkit': lambda: enc.joint_state({'jawOpen': 0.5, 'eyeBlinkLeft': 0.2}),
         'mocap4r2_markers': lambda: enc.markers(person, MARKER_NAMES),
@@ -75,6 +77,7 @@ def test_all_spoiled_messages_are_counted_and_none_kills_the_node(ros, tmp_path,
     maps = written_maps(tmp_path)
     name = 'markers' if source.endswith('markers') else 'bodies'
     node = adapter(ros, source, f'map:={maps / name}.yaml', subscribe=False)
+    node.accept_info(camera_info())
     unexpected = []
     failed = node._failed
 

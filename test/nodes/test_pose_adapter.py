@@ -15,9 +15,9 @@ import yaml
 pytest.importorskip('rclpy', reason='rclpy is not installed')
 from geometry_msgs.msg import Pose, PoseArray
 from helpers import REPOSITORY, wait_for
+from sensor_msgs.msg import CameraInfo, JointState
 from sensor_msgs.msg import Image as ImageMsg
-from sensor_msgs.msg import JointState
-from std_msgs.msg import ByteMultiArray
+from std_msgs.msg import ByteMultiArray, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 sys.path.insert(0, str(REPOSITORY / 'test/tracking/adapters'))
@@ -87,6 +87,11 @@ def pose_array(joints):
     return SimpleNamespace(header=enc.header('stage'), poses=poses)
 
 
+def camera_info():
+    """Of the camera that `enc.skeleton2d` writes for."""
+    return images.camera_info_message(enc.CAMERA, Header(frame_id='camera_optical_frame'))
+
+
 REAL = {
     'azure_kinect': (MarkerArray, lambda p: fill(MarkerArray(), enc.kinect(p))),
     'isaac_full_body': (ByteMultiArray, lambda p: byte_message(enc.isaac_full_body(p))),
@@ -118,6 +123,18 @@ def test_a_topic_becomes_a_pose(ros, source, maps):
     assert pose.frame_id
     cosine = abs(pose.rotation('left_elbow') @ person.quats[18])
     assert np.degrees(2 * np.arccos(min(1.0, cosine))) < 5
+
+
+def test_places_in_an_image_wait_for_its_camera(ros):
+    node = adapter(ros, 'skeleton2d', subscribe=False)
+    node.accept(enc.skeleton2d(Truth()))
+    assert wait_for(lambda: node.statistics.counts['messages_refused'] == 1)
+    assert 'camera_info' in node.statistics.error
+    node.accept_info(CameraInfo())
+    assert node.statistics.counts['camera_info_refused'] == 1
+    node.accept_info(camera_info())
+    node.accept(enc.skeleton2d(Truth()))
+    assert wait_for(lambda: node.statistics.counts['poses'] == 1)
 
 
 def test_udp_packets_become_expressions_and_poses(ros):

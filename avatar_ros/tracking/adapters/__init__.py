@@ -7,7 +7,7 @@ here. Everything that is wrong with a message is a ValueError with what was expe
 """
 
 from avatar_ros.tracking.adapters.people import PeopleIK, Reading
-from avatar_ros.tracking.adapters.points import NamedPoints
+from avatar_ros.tracking.adapters.points import ImagePoints, NamedPoints
 from avatar_ros.tracking.adapters.position_ik import PositionIK
 
-__all__ = ['NamedPoints', 'PeopleIK', 'PositionIK', 'Reading']
+__all__ = ['ImagePoints', 'NamedPoints', 'PeopleIK', 'PositionIK', 'Reading']

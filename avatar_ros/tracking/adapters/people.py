@@ -5,12 +5,13 @@
 from collections import OrderedDict
 
 from avatar_ros.body import BodyPose, FaceExpression
-from avatar_ros.tracking.adapters.points import NamedPoints
+from avatar_ros.tracking.adapters.image_ik import ImageIK
+from avatar_ros.tracking.adapters.points import ImagePoints, NamedPoints
 from avatar_ros.tracking.adapters.position_ik import PositionIK
 from avatar_ros.tracking.rest_landmarks import RestLandmarks
 
 _MAX_PEOPLE = 8  # the one not seen for longest goes first
-Reading = NamedPoints | BodyPose | FaceExpression
+Reading = NamedPoints | ImagePoints | BodyPose | FaceExpression
 
 
 class PeopleIK:
@@ -18,7 +19,7 @@ class PeopleIK:
 
     def __init__(self, rest: RestLandmarks) -> None:
         self._rest = rest
-        self._people: OrderedDict[str, PositionIK] = OrderedDict()
+        self._people: OrderedDict[str, PositionIK | ImageIK] = OrderedDict()
         self._stamp_ns = 0
         self.error_m = 0.0
         """Mean distance between points and pose at the last person solved."""
@@ -28,17 +29,22 @@ class PeopleIK:
 
         :raises ValueError: if points are no person.
         """
-        if not isinstance(reading, NamedPoints):
+        if not isinstance(reading, NamedPoints | ImagePoints):
             return reading
         if reading.stamp_ns < self._stamp_ns:
             self._people.clear()
         self._stamp_ns = reading.stamp_ns
         ik = self._people.get(reading.person_id)
-        if ik is None or ik.skeleton is not reading.skeleton:
-            ik = self._people[reading.person_id] = PositionIK(self._rest, reading.skeleton)
+        if isinstance(reading, ImagePoints):
+            if not isinstance(ik, ImageIK):
+                ik = self._people[reading.person_id] = ImageIK(self._rest)
+            pose = ik(reading)
+        else:
+            if not isinstance(ik, PositionIK) or ik.skeleton is not reading.skeleton:
+                ik = self._people[reading.person_id] = PositionIK(self._rest, reading.skeleton)
+            pose = ik(reading)
         self._people.move_to_end(reading.person_id)
         while len(self._people) > _MAX_PEOPLE:
             self._people.popitem(last=False)
-        pose = ik(reading)
         self.error_m = ik.error_m
         return pose

@@ -33,11 +33,33 @@ class NamedPoints:
 
     def weight(self, name: str) -> float:
         """Confidence of a point; 0 if it has no finite position."""
-        point = self.points.get(name)
-        if point is None or not np.isfinite(point).all():
-            return 0.0
-        confidence = self.confidence.get(name, 1.0)
-        return float(np.clip(confidence, 0.0, 1.0)) if np.isfinite(confidence) else 0.0
+        return _weight(name, self.points, self.confidence)
+
+
+@dataclass(frozen=True)
+class ImagePoints:
+    """One person in one image of a camera, in optical axes."""
+
+    points: Mapping[str, FloatArray]
+    """BlazePose landmark -> (2,): x/z and y/z of the ray on which it lies."""
+    confidence: Mapping[str, float] = field(default_factory=dict)
+    """By the same names, 0..1; 1 where it is missing."""
+    stamp_ns: int = 0
+    frame_id: str = ''
+    person_id: str = ''
+    source: str = ''
+
+    def weight(self, name: str) -> float:
+        """Confidence of a point; 0 if it has no finite place."""
+        return _weight(name, self.points, self.confidence)
+
+
+def _weight(name: str, points: Mapping[str, FloatArray], confidences: Mapping[str, float]) -> float:
+    point = points.get(name)
+    if point is None or not np.isfinite(point).all():
+        return 0.0
+    confidence = confidences.get(name, 1.0)
+    return float(np.clip(confidence, 0.0, 1.0)) if np.isfinite(confidence) else 0.0
 
 
 @dataclass(frozen=True)

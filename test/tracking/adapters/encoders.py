@@ -14,6 +14,8 @@ import msgpack
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from avatar_ros.geometry import Camera
+
 STAMP_NS = 1_700_000_000_123_456_789
 #: The world of the truth has SMPL axes: x left, y up, z forward.
 TO_ROS = np.array([[0, 0, 1.0], [1, 0, 0], [0, 1, 0]])
@@ -341,6 +343,32 @@ def rep155(person, body_id='abcde'):
         angles[f'{letter}_r_hip'] = -r
         angles[f'{letter}_knee'] = -ros(person.local(f'{side}_knee')).as_rotvec()[1]
     return joint_state({f'{name}_{body_id}': angle for name, angle in angles.items()})
+
+
+SKELETON2D = (
+    'NOSE NECK R_SHOULDER R_ELBOW R_WRIST L_SHOULDER L_ELBOW L_WRIST R_HIP R_KNEE R_ANKLE L_HIP L_KNEE '
+    'L_ANKLE L_EYE R_EYE L_EAR R_EAR'
+)
+#: A camera of 640 x 480 pixels, level, 1 m above the floor and 3.5 m before the origin.
+FOCAL, FROM_CAMERA = 600.0, np.array([0.0, 1.0, 3.5])
+CAMERA = Camera(np.array([[FOCAL, 0, 320], [0, FOCAL, 240], [0, 0, 1]]), 640, 480)
+
+
+def skeleton2d(person, axes=TO_OPTICAL, unit=1.0, noise_px=None):
+    """hri_msgs/Skeleton2D as a tracker of landmarks writes it; `unit` 640 gives pixels."""
+
+    def share(name):
+        if name == 'NECK':
+            return (share('L_SHOULDER') + share('R_SHOULDER')) / 2
+        x, y, z = axes @ person.landmark(_place(name)) + FROM_CAMERA
+        pixel = FOCAL * np.array([x, y]) / z + [320, 240]
+        return (pixel + (0 if noise_px is None else noise_px())) / [640, 480] * unit
+
+    places = [share(name) for name in SKELETON2D.split()]
+    return Message(
+        header=header('camera_optical_frame'),
+        skeleton=[Message(x=float(x), y=float(y), c=0.9) for x, y in places],
+    )
 
 
 # -- motion capture ----------------------------------------------------------------------------

@@ -94,6 +94,10 @@ class Truth:
         local = self.rest.points[row] - self.rest.joints[carrier]
         return self.T[carrier, :3, :3] @ local + self.T[carrier, :3, 3]
 
+    def landmark(self, name):
+        """Where BlazePose marks this, which at shoulders and hips is not the joint."""
+        return self.rest.posed(self.T)[BLAZEPOSE_INDEX[name]]
+
     def rotation(self, joint):
         return self.T[SMPLX.index[joint], :3, :3]
 
@@ -117,6 +121,9 @@ class Mirrored:
 
     def point(self, name):
         return self._mirror @ self._person.point(name)
+
+    def landmark(self, name):
+        return self._mirror @ self._person.landmark(name)
 
     def rotation(self, joint):
         return self._mirror @ self._person.rotation(joint) @ self._mirror
@@ -170,3 +177,12 @@ def of_motion(motion, step=3, spine_pitch_only=False):
                 x = Rotation.from_quat(quats[row], scalar_first=True).as_rotvec()[0]
                 quats[row] = Rotation.from_rotvec([x, 0, 0]).as_quat(scalar_first=True)
         yield Truth(quats, rigid(R, motion.translation[k]))
+
+
+def before_the_camera(people, degrees):
+    """The same, turned about the vertical, and on the spot in the mean; facing it at 0."""
+    people = list(people)
+    middle = np.mean([person.T_root[:3, 3] for person in people], axis=0) * [1, 0, 1]
+    turn = rigid(Rotation.from_euler('y', degrees, degrees=True).as_matrix(), [0, 0, 0])
+    for person in people:
+        yield Truth(person.quats, turn @ rigid(np.eye(3), -middle) @ person.T_root)
