@@ -215,6 +215,9 @@ def links(count: int) -> list[Metric]:
                    f'the same page before; {where}'),
             metric(f'{name}.fps_kept', middle([r['fps'][1] / r['fps'][0] for r in results]), '',
                    'higher', f'frames shown a second against before; {where}'),
+            metric(f'{name}.pose_round_trip_p95_ms',
+                   float(np.percentile([t for r in results for t in r['pose_round_trip_ms']], 95)),
+                   'ms', 'lower', f'eyes to their answer on the socket of the frames; {where}'),
             metric(f'{name}.recovery_s', middle([r['recovery_s'] for r in results]), 's', 'lower',
                    f'until half a second has no frame later than before; {where}'),
         ]  # fmt: skip

@@ -126,6 +126,7 @@ def chromium(play: Any, namespace: str = '', secure: str = '') -> Any:
 #: Seconds of a good link, of the bad one, and of the good one again.
 _GOOD_S, _BAD_S, _CURED_S = 4.0, 8.0, 5.0
 _CALM_MS = 500.0
+_ROUND_TRIPS = 'avatarXr.connection.clock.samples.map(s => s.roundTrip)'
 
 
 def impaired(bad: Link, good: Link) -> dict[str, Any]:
@@ -140,10 +141,12 @@ def impaired(bad: Link, good: Link) -> dict[str, Any]:
         page = open_page(browser.new_page(viewport={'width': 640, 'height': 400}), served)
         time.sleep(WARM_UP_S)
         marks = [time.time() * 1e3]
+        answers = []
         for link, seconds in ((good, _GOOD_S), (bad, _BAD_S), (good, _CURED_S)):
             net.set(link)
             time.sleep(seconds)
             marks.append(time.time() * 1e3)
+            answers.append(page.evaluate(_ROUND_TRIPS)[-int(seconds) + 1 :])  # one a second
         shown = page.evaluate(_SHOWN['ours'])
         t0 = {int(k): v for k, v in served.end()['t0'].items()}
     frames = [(t, t - t0[int(k)]) for k, t in shown if int(k) in t0]
@@ -154,6 +157,8 @@ def impaired(bad: Link, good: Link) -> dict[str, Any]:
         'good_ms': parts[0],
         'bad_ms': parts[1],
         'fps': [len(parts[0]) / _GOOD_S, len(parts[1]) / _BAD_S],
+        # From eyes that ask for an answer to that answer, on the same socket as frames.
+        'pose_round_trip_ms': answers[1],
         'recovery_s': (_start_of_calm(late_at, marks[2]) - marks[2]) / 1e3,
     }
 

@@ -1,6 +1,9 @@
 # Copyright 2026 Avatar ROS developers
 # SPDX-License-Identifier: Apache-2.0
-"""Node `pose_adapter`: topics or packets of another tracker -> BodyPose and FaceExpression."""
+"""Node `pose_adapter`: topics or packets of another tracker -> BodyPose and FaceExpression.
+
+What each source listens to is in [trackers.md](trackers.md); here it is `azure_kinect`.
+"""
 
 import sys
 import time

@@ -13,8 +13,11 @@ from avatar_ros.streaming.xr import protocol
 from avatar_ros.streaming.xr.protocol import Eyes, Hello, Lane, ProtocolError
 from avatar_ros.types import FloatArray
 
-#: Frames that may be on the way, unacknowledged: one more than a lost packet holds up.
-WINDOW = 3
+#: Frames that may be on the way, unacknowledged: one more than a lost packet holds up, unless the
+#: way itself is full. Then another would only make all that is on it later.
+WINDOW, FULL_WINDOW = 3, 2
+#: Above the shortest round trip; frames that wait so long wait for each other.
+_FULL_MS = 40.0
 #: Eyes and acknowledgements a second that a client may send, and how many at once.
 _MESSAGES_PER_S, _BURST = 400.0, 120.0
 _KEYS_PER_S = 2.0
@@ -64,6 +67,7 @@ class Viewer:
         self.blocked_since_s: float | None = None
         self.next_frame_id = 1
         self.round_trips_ms: deque[float] = deque(maxlen=90)
+        self._shortest_ms = np.inf
         self.sent, self.skipped, self.bytes = 0, 0, 0
         self._messages = Allowance(_MESSAGES_PER_S, _BURST)
         self._keys = Allowance(_KEYS_PER_S, _KEYS_PER_S)
@@ -110,6 +114,8 @@ class Viewer:
             frame = self.in_flight.popleft()
             trips.append((now_s - frame.sent_s) * 1e3)
         self.round_trips_ms.extend(trips)
+        for trip in trips:  # forgotten slowly: a route may have become longer for good
+            self._shortest_ms = min(self._shortest_ms * 1.002, trip)
         return trips
 
     def ask_key(self, now_s: float) -> None:
@@ -124,12 +130,16 @@ class Viewer:
         """Another frame may be sent."""
         while self.in_flight and now_s - self.in_flight[0].sent_s > _LOST_S:
             self.in_flight.popleft()
-        room = len(self.in_flight) < WINDOW
+        room = len(self.in_flight) < (FULL_WINDOW if self._way_is_full() else WINDOW)
         if room:
             self.blocked_since_s = None
         elif self.blocked_since_s is None:
             self.blocked_since_s = now_s
         return room
+
+    def _way_is_full(self) -> bool:
+        trips = self.round_trips_ms
+        return bool(trips) and trips[-1] > self._shortest_ms + _FULL_MS
 
     def predicted_views(self) -> FloatArray:
         """Its eyes (n, 11), where they will be when the picture of them is shown."""

@@ -11,7 +11,7 @@ from avatar_ros.streaming.xr import protocol
 from avatar_ros.streaming.xr.hub import Hub
 from avatar_ros.streaming.xr.protocol import Hello, ProtocolError
 from avatar_ros.streaming.xr.rate import LADDER, RateControl
-from avatar_ros.streaming.xr.viewers import WINDOW, Viewer
+from avatar_ros.streaming.xr.viewers import FULL_WINDOW, WINDOW, Viewer
 
 FRAME_S = 1 / 30
 
@@ -120,6 +120,26 @@ def test_who_does_not_acknowledge_gets_a_window_of_frames():
     theatre.hub.acknowledge(silent, theatre.got[silent][-1]['frame_id'], theatre.now)
     theatre.frame()
     assert len(theatre.got[silent]) == WINDOW + 1
+
+
+def sent_while_silent(trips_ms):
+    """Frames that a viewer gets without acknowledging, after frames that took so long."""
+    viewer, now_s = Viewer(Hello(('h264',), 'vr', 512)), 5.0
+    for trip in trips_ms:
+        viewer.acknowledge(viewer.send(1000, now_s), now_s + trip * 1e-3)
+        now_s += 1.0
+    count = 0
+    while viewer.has_room(now_s):
+        viewer.send(1000, now_s)
+        count += 1
+    return count
+
+
+def test_a_third_frame_goes_out_where_a_packet_may_be_lost_but_not_on_a_way_that_is_full():
+    assert sent_while_silent([25] * 5) == WINDOW
+    assert sent_while_silent([25] * 5 + [90]) == FULL_WINDOW
+    assert sent_while_silent([25] * 5 + [90, 25]) == WINDOW
+    assert sent_while_silent([180] * 5) == WINDOW  # far away is not full
 
 
 def test_a_slow_viewer_holds_up_nobody_for_long():
