@@ -120,7 +120,10 @@ def chromium(play: Any, namespace: str = '', secure: str = '') -> Any:
     with tempfile.NamedTemporaryFile('w', suffix='.sh', delete=False) as wrapper:
         wrapper.write(f'#!/bin/sh\nexec ip netns exec {namespace} {path} "$@"\n')
     Path(wrapper.name).chmod(0o700)
-    return play.chromium.launch(executable_path=wrapper.name, args=args)
+    try:
+        return play.chromium.launch(executable_path=wrapper.name, args=args)
+    finally:
+        Path(wrapper.name).unlink()
 
 
 #: Seconds of a good link, of the bad one, and of the good one again.

@@ -26,7 +26,8 @@ _CHANGES_PER_S, _CHANGES_AT_ONCE = 1.0, 6.0
 #: An acknowledgement that never comes (a reload, a lost page) must not block for ever.
 _LOST_S = 2.0
 _MOST_EXTRAPOLATED_S = 0.1
-_FASTEST_M_S = 2.0
+#: Slower is noise; faster is a jump (a new place, a new view), which does not go on.
+_SLOWEST_M_S, _FASTEST_M_S = 0.02, 3.0
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,8 @@ class Viewer:
         if last is not None and len(last.views) == len(eyes.views):
             dt = (eyes.t_client_ms - last.t_client_ms) * 1e-3
             step = protocol.centre(eyes.views) - protocol.centre(last.views)
-            if 1e-3 < dt < 0.25:
+            moves = 1e-3 < dt < 0.25 and float(np.linalg.norm(step)) < _FASTEST_M_S * dt
+            if moves:
                 share = 1 - np.exp(-dt / 0.04)
                 self._velocity = self._velocity + share * (step / dt - self._velocity)
             else:
@@ -148,9 +150,8 @@ class Viewer:
         # The client measures it, from its eyes to their picture on its display.
         ahead_s = (self.eyes.t_display_ms - self.eyes.t_client_ms) * 1e-3
         ahead_s = min(max(ahead_s, 0.0), _MOST_EXTRAPOLATED_S)
-        speed = float(np.linalg.norm(self._velocity))
-        if speed > 0.02:
-            views[:, :3] += self._velocity * min(1.0, _FASTEST_M_S / speed) * ahead_s
+        if float(np.linalg.norm(self._velocity)) > _SLOWEST_M_S:
+            views[:, :3] += self._velocity * ahead_s
         return views
 
     def send(self, size: int, now_s: float) -> int:

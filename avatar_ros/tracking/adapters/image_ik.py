@@ -99,14 +99,7 @@ class ImageIK:
         )
         self._last = found = self._solve(solver, seen, distance)
         self.error_m, self._stamp_ns = found.error_m, seen.stamp_ns
-        pose = pose_of(found, carriers, local, weight, np.zeros(3))
-        return replace(
-            pose,
-            stamp_ns=seen.stamp_ns,
-            frame_id=seen.frame_id,
-            person_id=seen.person_id,
-            source=seen.source,
-        )
+        return pose_of(found, seen, carriers, local, weight, to_pelvis=np.zeros(3))
 
     def _distance(self, seen: ImagePoints) -> float:
         """Metres to the person, by the length of the trunk."""

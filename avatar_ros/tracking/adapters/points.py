@@ -17,31 +17,11 @@ BODY_JOINTS = SMPLX.joints[:22]
 
 
 @dataclass(frozen=True)
-class NamedPoints:
-    """One person at one instant, in any right-handed frame in metres."""
+class SeenPoints:
+    """Points of one person at one instant."""
 
     points: Mapping[str, FloatArray]
-    """SMPL-X joint or BlazePose landmark -> position (3,) metres."""
-    confidence: Mapping[str, float] = field(default_factory=dict)
-    """By the same names, 0..1; 1 where it is missing."""
-    stamp_ns: int = 0
-    frame_id: str = ''
-    person_id: str = ''
-    source: str = ''
-    skeleton: RestLandmarks | None = None
-    """Whose joints these are, in the T-pose; None if they are those of our own body."""
-
-    def weight(self, name: str) -> float:
-        """Confidence of a point; 0 if it has no finite position."""
-        return _weight(name, self.points, self.confidence)
-
-
-@dataclass(frozen=True)
-class ImagePoints:
-    """One person in one image of a camera, in optical axes."""
-
-    points: Mapping[str, FloatArray]
-    """BlazePose landmark -> (2,): x/z and y/z of the ray on which it lies."""
+    """Name -> place."""
     confidence: Mapping[str, float] = field(default_factory=dict)
     """By the same names, 0..1; 1 where it is missing."""
     stamp_ns: int = 0
@@ -51,15 +31,24 @@ class ImagePoints:
 
     def weight(self, name: str) -> float:
         """Confidence of a point; 0 if it has no finite place."""
-        return _weight(name, self.points, self.confidence)
+        point = self.points.get(name)
+        if point is None or not np.isfinite(point).all():
+            return 0.0
+        confidence = self.confidence.get(name, 1.0)
+        return float(np.clip(confidence, 0.0, 1.0)) if np.isfinite(confidence) else 0.0
 
 
-def _weight(name: str, points: Mapping[str, FloatArray], confidences: Mapping[str, float]) -> float:
-    point = points.get(name)
-    if point is None or not np.isfinite(point).all():
-        return 0.0
-    confidence = confidences.get(name, 1.0)
-    return float(np.clip(confidence, 0.0, 1.0)) if np.isfinite(confidence) else 0.0
+@dataclass(frozen=True)
+class NamedPoints(SeenPoints):
+    """SMPL-X joints or BlazePose landmarks at (3,), metres in any right-handed frame."""
+
+    skeleton: RestLandmarks | None = None
+    """Whose joints these are, in the T-pose; None if they are those of our own body."""
+
+
+@dataclass(frozen=True)
+class ImagePoints(SeenPoints):
+    """BlazePose landmarks at (2,), x/z and y/z of their rays in a camera's optical axes."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ It starts from the pose before.
 """
 
 from collections import deque
-from dataclasses import replace
 
 import numpy as np
 
@@ -27,6 +26,7 @@ from avatar_ros.tracking.adapters.points import (
     BODY_JOINTS,
     Attachment,
     NamedPoints,
+    SeenPoints,
     attachment,
 )
 from avatar_ros.tracking.rest_landmarks import RestLandmarks
@@ -88,14 +88,7 @@ class PositionIK:
         self._last = found = self._solve(solver, start, sure)
         self.error_m = found.error_m
         self._trunk, self._stamp_ns = start[0][0], seen.stamp_ns
-        pose = pose_of(found, carriers, local, weight, self._to_pelvis)
-        return replace(
-            pose,
-            stamp_ns=seen.stamp_ns,
-            frame_id=seen.frame_id,
-            person_id=seen.person_id,
-            source=seen.source,
-        )
+        return pose_of(found, seen, carriers, local, weight, self._to_pelvis)
 
     def _solve(
         self, solver: PointSolver, start: tuple[FloatArray, FloatArray], sure: bool
@@ -130,6 +123,7 @@ class PositionIK:
 
 def pose_of(
     found: Solution,
+    seen: SeenPoints,
     carriers: Array,
     local: FloatArray,
     weight: FloatArray,
@@ -149,7 +143,17 @@ def pose_of(
     confidence[:_J] = np.max(np.where(moves, weight[:, None], 0.0), axis=0, initial=0.0)
     quats[:_J][confidence[:_J] == 0] = IDENTITY_QUAT
     T_root = rigid(found.R[0], found.t + found.R[0] @ to_pelvis)
-    return BodyPose(SMPLX, T_root, quats, confidence, state=TrackingState.TRACKED)
+    return BodyPose(
+        SMPLX,
+        T_root,
+        quats,
+        confidence,
+        seen.stamp_ns,
+        seen.frame_id,
+        seen.person_id,
+        source=seen.source,
+        state=TrackingState.TRACKED,
+    )
 
 
 def _aligned(solver: PointSolver) -> tuple[FloatArray, FloatArray]:

@@ -279,6 +279,14 @@ def test_eyes_are_predicted_to_when_the_client_expects_their_picture():
     assert viewer.predicted_views()[0, 0] == pytest.approx(0.29 + 0.05, abs=0.003)
 
 
+def test_a_jump_is_not_taken_for_motion_that_goes_on():
+    viewer = Viewer(Hello(('h264',), 'vr', 512))
+    for k, x in enumerate((0.0, 0.01, 0.02, 0.52)):
+        message = eyes_message(k + 1, ((x, 1.6, 2.0),), t=10.0 * k, until_display=50.0)
+        viewer.see(protocol.parse_binary(message))
+    assert viewer.predicted_views()[0, 0] == pytest.approx(0.52, abs=1e-6)
+
+
 @pytest.mark.parametrize(('until_display', 'ahead'), [(-1e9, 0.0), (1e9, 0.1)])
 def test_times_of_display_that_cannot_be_are_bounded(until_display, ahead):
     viewer = Viewer(Hello(('h264',), 'vr', 512))

@@ -50,7 +50,10 @@ export class Lanes {
         on.bad(message);
         this.recover();
       },
-      failed: on.bad,
+      failed: message => {
+        on.bad(message);
+        on.note(`This browser cannot run what the page loads (${message}). Update it.`);
+      },
     });
     this.poses = new PoseLane(new URL('pose_worker.js', import.meta.url), {
       settled: (frameId, shown) => {
