@@ -3,10 +3,11 @@
 """Inverse kinematics for sources that give points of one image and no depth.
 
 A point lies somewhere on its ray. Bones of known length leave two places for the end of each,
-before and behind; limits of the joints and the pose before decide. So what lies across the view is
-told as well as the points are, and what lies along it is a guess: a limb that turns through the
-plane of the image may come out on the wrong side of it. The person has the size of our own body,
-and stands as far away as that size asks for.
+before and behind; limits of the joints, what is usual and the pose before decide. So what lies
+across the view is told nearly as well as the points are (the pitch of the pelvis and the bend of
+the spine by none of them), and what lies along it is a guess: a limb that turns through the plane
+of the image may come out on the wrong side of it. The person has the size of our own body, and
+stands as far away as that size asks for.
 
 The distance of a point from its ray is the object-space error of Lu, Hager and Mjolsness, "Fast and
 globally convergent pose estimation from video images", IEEE PAMI 22 (6), 2000.
@@ -92,10 +93,9 @@ class ImageIK:
         weight = np.array([seen.weight(name) for name in names])
         rays = np.array([[*seen.points[name], 1.0] for name in names])
         rays /= np.linalg.norm(rays, axis=1, keepdims=True)
-        across = np.eye(3) - rays[:, :, None] * rays[:, None, :]
-        on_ray = np.zeros_like(rays)  # of the ray the camera is as good a point as any
+        camera = np.zeros_like(rays)
         solver = PointSolver(
-            self._offset, carriers, local, on_ray, weight * _TRUST, across, self._prior
+            self._offset, carriers, local, camera, weight * _TRUST, rays, self._prior
         )
         self._last = found = self._solve(solver, seen, distance)
         self.error_m, self._stamp_ns = found.error_m, seen.stamp_ns
@@ -120,15 +120,23 @@ class ImageIK:
         at_rest = np.subtract(*_middles({name: self._rest[name] for name in _TRUNK}))
         return float(np.linalg.norm(at_rest)) / length
 
-    def _headings(self, seen: ImagePoints, distance: float) -> tuple[float, float]:
-        """Radians about the vertical, 0 = facing the camera, of someone upright; two look alike."""
+    def _starts(self, seen: ImagePoints, distance: float) -> list[FloatArray]:
+        """Rotations (3, 3) of the root of someone whose trunk lies in the plane of the image.
+
+        Turned about the trunk by as much as hips and shoulders are narrow, which has two ways.
+        """
+        hips, shoulders = _middles(seen.points)
+        right, down = shoulders - hips
+        roll = float(np.arctan2(right, -down))  # of the trunk against the image's upward
+        across = np.array([np.cos(roll), np.sin(roll)])
         shares = []
         for part in ('hip', 'shoulder'):
-            left, right = f'left_{part}', f'right_{part}'
-            wide = distance * float(seen.points[left][0] - seen.points[right][0])
-            shares.append(wide / float(self._rest[left][0] - self._rest[right][0]))
+            left, other = f'left_{part}', f'right_{part}'
+            wide = distance * float(across @ (seen.points[left] - seen.points[other]))
+            shares.append(wide / float(self._rest[left][0] - self._rest[other][0]))
         heading = float(np.arccos(np.clip(np.mean(shares), -1.0, 1.0)))
-        return heading, -heading
+        rolled = matrix_from_rotvec([0.0, 0.0, roll]) @ R_OPTICAL_SMPL
+        return [rolled @ matrix_from_rotvec([0.0, h, 0.0]) for h in (heading, -heading)]
 
     def _solve(self, solver: PointSolver, seen: ImagePoints, distance: float) -> Solution:
         found = None if self._last is None else self._follow(solver, self._last)
@@ -140,9 +148,9 @@ class ImageIK:
         self._age = 0
         hips = distance * np.array([*_middles(seen.points)[0], 1.0])
         starts = []
-        for heading in self._headings(seen, distance):
+        for R_root in self._starts(seen, distance):
             R = self._standing.copy()
-            R[0] = R_OPTICAL_SMPL @ matrix_from_rotvec([0.0, heading, 0.0])
+            R[0] = R_root
             starts.append(solver.fresh(R, hips, steps=15))
         fresh = min(starts, key=lambda start: start.cost)
         return fresh if found is None or fresh.cost < found.cost - _BETTER else found

@@ -39,6 +39,7 @@ _LIMITS: dict[str, tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]
 _LIMIT_WEIGHT = 10.0
 _TURNS = 3 * _J
 _LARGEST_TURN = 0.7  # radians of one joint in one step
+_CLEARLY = 0.5  # distance of the root's y axis from up
 _SMALL_GAIN = 1e-3  # of the cost: a point moved by 0.2 mm
 
 
@@ -121,7 +122,7 @@ class PointSolver:
         local: FloatArray,
         target: FloatArray,
         weight: FloatArray,
-        across: FloatArray | None = None,
+        rays: FloatArray | None = None,
         prior: 'Prior | None' = None,
     ) -> None:
         """A body with bones `offset` (22, 3), of which P points are seen.
@@ -130,14 +131,14 @@ class PointSolver:
         :param local: (P, 3) the point in the axes of that joint, metres from it.
         :param target: (P, 3) where it was seen.
         :param weight: (P,) confidence, 0..1.
-        :param across: (P, 3, 3) what of the way to the target counts, a projection (for a ray: on
-            the plane across it); None = all of it.
+        :param rays: (P, 3) directions from the targets on which the points were seen: then only
+            what lies across them counts, and behind the target all of it; None = points in space.
         :param prior: None = weakly to rest.
         """
         self.prior = prior or Prior(np.zeros_like(_PULLS), _PULLS, np.zeros(3), 0.0)
         self.stiffness = 1.0
         self.offset, self.carriers, self.local, self.target = offset, carriers, local, target
-        self.weight, self.across = weight, across
+        self.weight, self.rays = weight, rays
         self.root_w = np.sqrt(weight) / _SIGMA_M
         self.moves = ABOVE[carriers]  # (P, J)
         self.rest = self._forward(np.tile(np.eye(3), (_J, 1, 1)), np.zeros(3))[0]
@@ -181,8 +182,16 @@ class PointSolver:
 
     def _away(self, points: FloatArray) -> FloatArray:
         """(P, 3): from where they were seen, as far as it counts."""
-        away = points - self.target
-        return away if self.across is None else np.einsum('pab,pb->pa', self.across, away)
+        away, across = points - self.target, self._across(points)
+        return away if across is None else np.einsum('pab,pb->pa', across, away)
+
+    def _across(self, points: FloatArray) -> FloatArray | None:
+        """(P, 3, 3): what of the way to the target counts."""
+        if self.rays is None:
+            return None
+        ahead = ((points - self.target) * self.rays).sum(axis=1) > 0
+        along = np.where(ahead[:, None], self.rays, 0.0)
+        return np.asarray(np.eye(3) - along[:, :, None] * along[:, None, :])
 
     def _forward(self, R: FloatArray, t: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Points (P, 3), global rotations (J, 3, 3) and joint positions (J, 3)."""
@@ -210,8 +219,9 @@ class PointSolver:
         jacobian: FloatArray = np.empty((count, 3, _TURNS + 3))
         jacobian[:, :, :_TURNS] = arms.reshape(count, 3, _TURNS)
         jacobian[:, :, _TURNS:] = self.root_w[:, None, None] * np.eye(3)
-        if self.across is not None:
-            jacobian = self.across @ jacobian
+        across = self._across(points)
+        if across is not None:
+            jacobian = across @ jacobian
         jacobian = jacobian.reshape(3 * count, _TURNS + 3)
         error = (self._away(points) * self.root_w[:, None]).ravel()
         bend = rotvec_from_matrix(R[1:]).ravel()
@@ -224,9 +234,12 @@ class PointSolver:
         gradient[own] += pull**2 * unusual + _LIMIT_WEIGHT**2 * over
         pulls, limits = pull * unusual, _LIMIT_WEIGHT * over
         # A turn w about the root's own axes moves its y by w x y.
-        lean = upright * (R[0][:, 1] - self.prior.up)
-        leans = upright * np.stack([R[0][:, 2], np.zeros(3), -R[0][:, 0]], axis=1)
-        normal[:3, :3] += leans.T @ leans
-        gradient[:3] += leans.T @ lean
-        cost = error @ error + pulls @ pulls + limits @ limits + lean @ lean
+        lean = R[0][:, 1] - self.prior.up
+        leans = np.stack([R[0][:, 2], np.zeros(3), -R[0][:, 0]], axis=1)
+        # Cauchy's loss: who clearly bows or lies is not pulled up (Black and Rangarajan 1996).
+        bent = float(lean @ lean) / _CLEARLY**2
+        normal[:3, :3] += upright**2 / (1 + bent) * leans.T @ leans
+        gradient[:3] += upright**2 / (1 + bent) * leans.T @ lean
+        cost = error @ error + pulls @ pulls + limits @ limits
+        cost += (upright * _CLEARLY) ** 2 * np.log1p(bent)
         return float(cost), normal, gradient, points

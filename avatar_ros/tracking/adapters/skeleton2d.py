@@ -39,7 +39,8 @@ def image_points(message: Any, camera: Camera) -> ImagePoints:
         if c > 0 and np.isfinite(share).all() and np.abs(share - 0.5).max() > _FARTHEST:
             raise ValueError(
                 f'{name} is at {share[0]:.6g}, {share[1]:.6g}; expected shares of the image, 0 to '
-                "1. If these are pixels, divide them by the image's width and height."
+                "1. If these are pixels, divide them by the image's width and height; if the person "
+                'is too near, step back.'
             )
     finite = np.isfinite(shares).all(axis=1)
     rays = camera.rays(np.where(finite[:, None], shares, 0.5) * (camera.width, camera.height))

@@ -180,3 +180,12 @@ test('a welcome to poses names the avatar', () => {
     assert.throws(() => parseText(JSON.stringify({ ...welcome, rig })), ProtocolError);
   }
 });
+
+test('numbers of another form are none', () => {
+  const good = { type: 'numbers', fps: 30, stages: { renderer: { render: [1.5, 2] } }, problems: ['one'], tracking: 'tracked' };
+  assert.equal(parseText(JSON.stringify(good)).fps, 30);
+  assert.equal(parseText('{"type": "numbers"}').type, 'numbers');
+  for (const wrong of [{ stages: 5 }, { stages: { a: null } }, { stages: { a: { b: [1] } } }, { stages: [] }, { problems: 7 }, { problems: [7] }, { tracking: [] }]) {
+    assert.throws(() => parseText(JSON.stringify({ ...good, ...wrong })), ProtocolError, JSON.stringify(wrong));
+  }
+});

@@ -174,7 +174,29 @@ test('a message that the protocol does not know is refused, and the next is read
   socket.onmessage({ data: new ArrayBuffer(3) });
   socket.onmessage({ data: '{"type": "numbers"}' });
   assert.match(told('refused')[0].message, /unknown message 0/);
-  assert.equal(told('message')[0].message.type, 'numbers');
+  assert.equal(told('text')[0].message.type, 'numbers');
+});
+
+test('text that calls itself a frame is none', async () => {
+  const socket = open();
+  socket.onmessage({ data: '{"type": "x", "kind": "frame", "codec": "h264", "frameId": 3, "key": true}' });
+  await settled();
+  assert.equal(told('received').length, 0);
+  assert.deepEqual(socket.acks, []);
+});
+
+test('where no key comes it is asked for again', async () => {
+  const socket = open();
+  const { now } = performance;
+  let later = 0;
+  performance.now = () => now.call(performance) + later;
+  await receive(socket, frame(2));
+  assert.equal(told('broken').length, 0);
+  later = 3000;
+  await receive(socket, frame(3), frame(4));
+  performance.now = now;
+  assert.deepEqual(told('broken').map(({ message }) => message), ['no key frame came']);
+  assert.deepEqual(socket.acks, [2, 3, 4]);
 });
 
 test('nothing of an old socket is told after another was opened', async () => {

@@ -3,6 +3,7 @@
 """The page in headless Chromium against the real server, with an emulated headset (IWER)."""
 
 import shutil
+import struct
 import threading
 import time
 from importlib.resources import files
@@ -26,6 +27,8 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason='Chromium is not installed'),
 ]
+#: Kind of a message with a picture, and its codec: docs/xr_protocol.md.
+FRAME, H264 = 16, 0
 #: What each eye is shown: nothing else can tell them apart as surely.
 LEFT_COLOR, RIGHT_COLOR = (0.9, 0.1, 0.1), (0.1, 0.8, 0.1)
 
@@ -206,6 +209,36 @@ def test_page_that_is_busy_drawing_still_gets_its_frames(page, stage):
     # Of 30 frames; had the page acknowledged them, no more than `WINDOW` were sent meanwhile.
     assert ask(page, 'lastFrame.frameId') - before >= 20
     assert ask(page, 'decodeErrors') == 0
+
+
+def spoil_keys(hub, count):
+    """Damage the next so many key frames on their way."""
+    send, left = hub._send, [count]
+
+    def spoiled(viewer, data):
+        if data[:2] == bytes((FRAME, H264)) and data[2] & 1 and left[0]:
+            left[0] -= 1
+            (start,) = struct.unpack_from('<H', data, 4)
+            data = data[:start] + bytes(len(data) - start)
+        send(viewer, data)
+
+    hub._send = spoiled
+
+
+def test_several_damaged_keys_in_a_row_do_not_freeze_the_picture(page, stage):
+    spoil_keys(stage.server.hub, 3)
+    page.goto(stage.server.url())
+    wait_shown(page, 10)
+    assert ask(page, 'lane') == 'h264'
+    assert ask(page, 'decodeErrors') >= 3
+
+
+def test_decoder_that_takes_no_key_is_left_for_jpeg(page, stage):
+    spoil_keys(stage.server.hub, 1_000_000)
+    page.goto(stage.server.url())
+    assert wait_for(lambda: ask(page, 'lane') == 'jpeg', 30)
+    wait_shown(page, 5)
+    assert 'JPEG' in page.inner_text('body')
 
 
 def test_page_that_nobody_sees_is_sent_nothing(page, stage):

@@ -50,6 +50,28 @@ def test_who_stands_is_found_where_he_stands_and_turned_as_he_is(degrees):
     assert (pose.frame_id, pose.stamp_ns) == ('camera_optical_frame', enc.STAMP_NS)
 
 
+@pytest.mark.parametrize('roll', [60, 90, 135, 180, -120])
+def test_who_stands_on_his_head_is_not_behind_the_camera(roll):
+    R = matrix_from_rotvec([0, 0, np.radians(roll)])
+    person = Truth(bent(**STANDING).quats, rigid(R, [0.0, 1.0, 0.3]))
+    pose = read(enc.skeleton2d(person))
+    place = enc.TO_OPTICAL @ person.point('pelvis') + enc.FROM_CAMERA
+    np.testing.assert_allclose(pose.T_frame_root[:3, 3], place, atol=0.1)
+    assert degrees_between(enc.TO_OPTICAL @ R, pose.T_frame_root[:3, :3]) < 15
+
+
+def test_a_deep_bow_seen_from_the_side_is_followed():
+    people = []
+    for angle in np.radians(np.linspace(0, 120, 31)):
+        R = matrix_from_rotvec([0, np.pi / 2, 0]) @ matrix_from_rotvec([angle, 0, 0])
+        legs = {'left_hip': (-angle, 0, 0), 'right_hip': (-angle, 0, 0)}
+        people.append(Truth(bent(**STANDING | legs).quats, rigid(R, [0.0, 1.0, 0.3])))
+    across, along = image_errors_mm(people)
+    # The pitch of the pelvis is told by no point of it.
+    assert across[:, TOLD].mean(axis=1).max() < 30
+    assert along[:, TOLD].mean(axis=1).max() < 30
+
+
 @pytest.mark.parametrize('degrees', [0, 90, 180])
 def test_a_walk_comes_back_within_10_mm_across_the_view(degrees):
     walk = load_motion(asset_or_skip('motions') / 'humanoid3d_walk.txt')

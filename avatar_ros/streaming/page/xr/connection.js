@@ -68,9 +68,13 @@ export class Connection {
         this.sayHello();
       },
       closed: ({ code, reason }) => this.lost(code === 1008 ? reason || 'it closed the connection (1008).' : ''),
-      message: ({ message, at }) => {
+      text: ({ message }) => {
         this.heardAt = performance.now();
-        this.receive(message, at);
+        this.receiveText(message);
+      },
+      binary: ({ message, at }) => {
+        this.heardAt = performance.now();
+        this.receiveBinary(message, at);
       },
       received: ({ bytes }) => {
         this.heardAt = performance.now();
@@ -85,6 +89,8 @@ export class Connection {
     this.welcomed = false;
     this.lastPing = -Infinity;
     this.lastKey = -Infinity;
+    clearTimeout(this.keyTimer);
+    this.keyTimer = null;
     this.pings = 0;
     this.clock.samples.length = 0; // another server has another clock
   }
@@ -129,7 +135,7 @@ export class Connection {
     this.drop();
   }
 
-  receive(message, at) {
+  receiveText(message) {
     if (message.type === 'error') this.partingWords = String(message.message ?? 'it gave no reason.').slice(0, 500);
     if (message.type === 'welcome') {
       this.welcomed = true;
@@ -138,6 +144,9 @@ export class Connection {
     }
     if (message.type === 'lane') this.on.lane(message.lane);
     if (message.type === 'numbers') this.on.numbers(message);
+  }
+
+  receiveBinary(message, at) {
     if (message.kind === 'pong') this.clock.add(message.tClient, message.tServer, at);
     if (message.kind === 'camera') this.on.camera(message.jpeg);
     if (message.kind === 'pose') {
@@ -182,10 +191,14 @@ export class Connection {
     return viewId;
   }
 
+  /** Soon, if one was asked for just now: a wish that is forgotten freezes the picture. */
   askForKey() {
-    const now = performance.now();
-    if (now - this.lastKey < KEY_EVERY_MS) return;
-    if (this.send(packKey())) this.lastKey = now;
+    if (this.keyTimer || !this.opened) return;
+    const wait = this.lastKey + KEY_EVERY_MS - performance.now();
+    this.keyTimer = setTimeout(() => {
+      this.keyTimer = null;
+      if (this.send(packKey())) this.lastKey = performance.now();
+    }, Math.max(0, wait));
   }
 
   chooseLane(lane) {

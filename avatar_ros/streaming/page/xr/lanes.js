@@ -41,6 +41,7 @@ export class Lanes {
       picture: decoded => {
         this.brokenInARow = 0;
         this.pictures.add(decoded);
+        if (this.lane === 'pose') this.pictures.reset(); // one of before the change
       },
       skipped: ({ why }) => {
         on.skipped();
@@ -92,6 +93,7 @@ export class Lanes {
       return;
     }
     if (lane === 'pose') {
+      this.pictures.reset();
       this.poses.start('/xr/avatar', this.rig);
       this.on.note(''); // pictures are nobody's concern now
     } else {

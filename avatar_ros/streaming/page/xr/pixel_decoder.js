@@ -6,6 +6,7 @@ const CONFIG = {
   optimizeForLatency: true,
   colorSpace: { primaries: 'bt709', transfer: 'bt709', matrix: 'bt709', fullRange: false },
 };
+const KEY_WAIT_MS = 2000; // a wish for a key, or the key itself, may be lost
 const MAX_WAITING = 4; // frames inside the decoder; more means that it will never catch up
 
 /** H.264 needs WebCodecs, and they a secure context. */
@@ -50,7 +51,7 @@ export class PixelDecoder {
 
   pushH264(frame) {
     const { key, frameId, payload } = frame;
-    if (this.waitingForKey && !key) return this.on.skipped(frame, '');
+    if (this.waitingForKey && !key) return this.waitOn(frame);
     this.awaited.set(frameId, frame);
     if (this.h264 && this.h264.decodeQueueSize >= MAX_WAITING && !key) return this.broken('the decoder is too slow');
     try {
@@ -61,6 +62,11 @@ export class PixelDecoder {
       this.broken(error.message);
     }
     return undefined;
+  }
+
+  waitOn(frame) {
+    this.on.skipped(frame, '');
+    if (performance.now() - this.waitingSince > KEY_WAIT_MS) this.broken('no key frame came');
   }
 
   makeH264() {
@@ -102,6 +108,7 @@ export class PixelDecoder {
     if (this.h264 && this.h264.state !== 'closed') this.h264.close();
     this.h264 = null;
     this.waitingForKey = true;
+    this.waitingSince = performance.now();
     this.awaited = new Map(); // frame_id -> frame, of what is in the decoder
   }
 

@@ -168,6 +168,7 @@ export function parseText(text) {
     throw new ProtocolError('text without a type');
   }
   if (message.type === 'welcome') checkWelcome(message);
+  if (message.type === 'numbers') checkNumbers(message);
   if ((message.type === 'welcome' || message.type === 'lane') && !LANES.includes(message.lane)) {
     throw new ProtocolError(`unknown lane ${message.lane}`);
   }
@@ -181,6 +182,16 @@ function checkWelcome({ version, lane, rig, center, radius }) {
   if (!Array.isArray(center) || center.length !== 3 || !center.every(inReach) || !(inReach(radius) && radius > 0)) {
     throw new ProtocolError('welcome without a sphere');
   }
+}
+
+function checkNumbers({ stages = {}, problems = [], tracking = '' }) {
+  const isPair = pair => Array.isArray(pair) && pair.length === 2 && pair.every(Number.isFinite);
+  const isTable = table => table !== null && typeof table === 'object' && !Array.isArray(table);
+  const good = isTable(stages)
+    && Object.values(stages).every(times => isTable(times) && Object.values(times).every(isPair))
+    && Array.isArray(problems) && problems.every(problem => typeof problem === 'string')
+    && typeof tracking === 'string';
+  if (!good) throw new ProtocolError('numbers with stages, problems or tracking of another form');
 }
 
 function checkEye({ position, orientation, tangents }) {

@@ -6,7 +6,7 @@
  *
  * In, see `Wire`: `open`, `close`, `send`, `ack`, `hold`, `taken`.
  * Out, all with the `id` of the `open` that they belong to: `opened`, `closed` (code, reason),
- * `message` (parsed; `at`, see `Wire`), `received` (bytes of a frame of pixels), `refused` (message),
+ * `text` (message), `binary` (message; `at`, see `Wire`), `received` (bytes of a frame of pixels), `refused` (message),
  * `picture` (frame without its payload, picture), `skipped` (why), `broken` (message).
  */
 import { PixelDecoder } from './pixel_decoder.js';
@@ -81,12 +81,16 @@ function close() {
 
 function receive(data) {
   try {
-    const message = typeof data === 'string' ? parseText(data) : parseBinary(data);
+    if (typeof data === 'string') {
+      post({ type: 'text', message: parseText(data) });
+      return;
+    }
+    const message = parseBinary(data);
     if (message.kind === 'frame') {
       post({ type: 'received', bytes: message.bytes });
       decoder.push(message);
     } else {
-      post({ type: 'message', message, at: performance.timeOrigin + performance.now() });
+      post({ type: 'binary', message, at: performance.timeOrigin + performance.now() });
     }
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error;

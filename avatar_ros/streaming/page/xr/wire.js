@@ -13,8 +13,8 @@ export class Wire {
   }
 
   /**
-   * Add those who listen: `opened()`, `closed({code, reason})`, `message({message, at})` with `at`
-   * in ms of performance.now() here, `received({bytes})`, `refused({message})`,
+   * Add those who listen: `opened()`, `closed({code, reason})`, `text({message})`,
+   * `binary({message, at})` with `at` in ms of performance.now() here, `received({bytes})`, `refused({message})`,
    * `picture({frame, picture})`, `skipped({why})`, `broken({message})`, `failed(message)`.
    */
   listen(handlers) {
@@ -51,7 +51,7 @@ export class Wire {
     this.worker.postMessage({ type: 'ack', frameId });
   }
 
-  /** While acknowledgements are held the server stops after its window: nobody looks. */
+  /** While acknowledgements are held, and no eyes leave, the server stops after its window: nobody looks. */
   hold(on) {
     this.worker.postMessage({ type: 'hold', on });
   }
