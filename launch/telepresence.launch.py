@@ -179,7 +179,8 @@ def apart(
         return clip.parameters(node) if clip else {}
 
     if value['tracker'] == 'adapter':
-        adapter = options('pose_adapter', {}, source=value['source'])
+        camera_info = {'camera_info': value['camera_info_topic']}
+        adapter = options('pose_adapter', camera_info, source=value['source'])
         if value['source_topic']:
             adapter['arguments'] += ['-p', f'topic:={value["source_topic"]}']
         nodes.append(Node(**adapter))
