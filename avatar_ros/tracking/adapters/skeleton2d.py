@@ -38,8 +38,8 @@ def image_points(message: Any, camera: Camera) -> ImagePoints:
     for name, share, c in zip(_POINTS, shares, confidence, strict=True):
         if c > 0 and np.isfinite(share).all() and np.abs(share - 0.5).max() > _FARTHEST:
             raise ValueError(
-                f'{name} is at {share[0]:.6g}, {share[1]:.6g}; expected shares of the image, 0 to 1. '
-                'If these are pixels, divide them by the width and height of the image; if the '
+                f'{name} is at {share[0]:.6g}, {share[1]:.6g}; expected shares of the image, 0 to '
+                '1. If these are pixels, divide them by the width and height of the image; if the '
                 'person is too near, step back.'
             )
     finite = np.isfinite(shares).all(axis=1)
