@@ -54,7 +54,7 @@ _VIDEO = {
 _SPLATS = {'/avatar_renderer/gaussian_splats': f'{PACKAGES[0]}/msg/SplatArray'}
 #: Published only where the package of the message is installed: topic -> type.
 OPTIONAL: dict[type, dict[str, str]] = {
-    AvatarRendererNode: _VIDEO | _SPLATS,
+    AvatarRendererNode: _VIDEO | _SPLATS | _TF,
     Ros4HriBridgeNode: _TF | _HUMANS,
     XrServerNode: _TF,
 }

@@ -79,6 +79,10 @@ class Stage:
         self._origin: FloatArray = np.zeros(3)
         self._spots: dict[str, _Spot] = {}
         self.T_stage_avatar: FloatArray = np.eye(4)
+        self.T_stage_frame: FloatArray = np.eye(4)
+        """From the frame of the poses, as the first person stands in both."""
+        self.frame_id = ''
+        """That frame."""
 
     def place(self, pose: BodyPose, avatar: Avatar, others: Collection[str] = ()) -> BodyPose:
         """The pose in the stage frame, its feet on the floor.
@@ -113,6 +117,9 @@ class Stage:
             middle = np.mean([s.ground for s in self._spots.values()], axis=0)
             moved = _approach(followed, middle, dt_s, _FOLLOW_S, afresh)
             self.T_stage_avatar = rigid(np.eye(3), moved)
+            shift = T[:3, 3] - R_stage_frame @ pose.T_frame_root[:3, 3]
+            self.T_stage_frame = rigid(R_stage_frame, shift)
+            self.frame_id = pose.frame_id
         return replace(pose, T_frame_root=T)
 
     def view_from_avatar_frame(self, T_camera_avatar: FloatArray) -> FloatArray:

@@ -20,6 +20,7 @@ from avatar_ros.nodes.parameters import parameter
 from avatar_ros.nodes.runtime import run_node
 from avatar_ros.nodes.skeleton_markers import skeleton_markers
 from avatar_ros.nodes.splat_snapshots import SplatSnapshots
+from avatar_ros.nodes.stage_frame import StageFrame
 from avatar_ros.nodes.view_publishers import ViewPublishers
 from avatar_ros.nodes.worker import Sink
 
@@ -52,6 +53,7 @@ class RendererParameters(AvatarParameters):
     background: list[float] = parameter([0.16, 0.17, 0.19], 'red, green, blue in 0..1')
     avatar_frame: str = parameter('avatar', 'the same axes, following the avatar')
     camera_frame: str = parameter('avatar_camera_optical_frame', 'frame_id of the pictures')
+    publish_tf: bool = parameter(True, 'publish stage, avatar and camera frames on /tf')
     render_unwatched: bool = parameter(False, 'render even if nobody listens')
 
 
@@ -64,6 +66,7 @@ class AvatarRendererNode(AvatarNode[RendererParameters]):
         self._eyes: dict[str, ViewPublishers] = {}
         self._skeletons: Publisher | None = None
         self._splats: SplatSnapshots | None = None
+        self._stage: StageFrame | None = None
         super().__init__('avatar_renderer', RendererParameters, subscribe=subscribe, **kwargs)
         self._default_camera = self._make_default_camera()
 
@@ -77,6 +80,9 @@ class AvatarRendererNode(AvatarNode[RendererParameters]):
         self._skeletons = qos.create(
             self.create_lifecycle_publisher, MarkerArray, '~/skeletons', profile=qos.VIEW
         )
+        if self.parameters.publish_tf:
+            p = self.parameters
+            self._stage = StageFrame(self, p.stage_frame, p.avatar_frame, p.camera_frame)
         self._splats = SplatSnapshots(
             self, self.parameters.stage_frame, self.show_again, lambda: self.active
         )
@@ -92,6 +98,9 @@ class AvatarRendererNode(AvatarNode[RendererParameters]):
         if self._splats is not None:
             self._splats.destroy(self)
             self._splats = None
+        if self._stage is not None:
+            self._stage.destroy()
+            self._stage = None
 
     def background(self) -> list[float]:
         """:raises ValueError: if the parameter is no colour."""
@@ -176,9 +185,12 @@ class AvatarRendererNode(AvatarNode[RendererParameters]):
         player = self.player
         assert player is not None
         splats = self._splats is not None and self._splats.wanted()
-        if splats or self._skeletons_listened():
+        stage = self._stage is not None and self._stage.listened()
+        if splats or stage or self._skeletons_listened():
             job, people = self.gather(job)
             placed = player.place_people(people)
+            if self._stage is not None:
+                self._stage.publish(player.stage, job.pose.stamp_ns)
             if self._skeletons_listened():
                 self._publish_skeletons(placed, job)
             if splats:
@@ -200,10 +212,11 @@ class AvatarRendererNode(AvatarNode[RendererParameters]):
             self._show_undrawn(job)
             return
         job, people = self.gather(job)
+        follows = view is None or view.frame_id == self.parameters.avatar_frame
         frame = player.render_people(
             people,
             view.cameras if view is not None else (self._default_camera,),
-            in_avatar_frame=view is None or view.frame_id == self.parameters.avatar_frame,
+            in_avatar_frame=follows,
             depth=any(t.depth_listened() for t in targets),
         )
         start = time.perf_counter()
@@ -213,6 +226,9 @@ class AvatarRendererNode(AvatarNode[RendererParameters]):
             sink.accept(frame.pictures[0])
         if self._skeletons_listened():
             self._publish_skeletons(player.placed, job)
+        if self._stage is not None:
+            camera = frame.pictures[0].camera
+            self._stage.publish(player.stage, job.pose.stamp_ns, camera, follows=follows)
         self._publish_splats(job)
         frame.stages_ms['publish'] = (time.perf_counter() - start) * 1e3
         camera = frame.pictures[0].camera

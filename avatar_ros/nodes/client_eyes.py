@@ -5,7 +5,6 @@
 import time
 from collections.abc import Mapping
 
-from geometry_msgs.msg import TransformStamped
 from rclpy.node import Node
 
 from avatar_ros.geometry import invert_rigid
@@ -54,16 +53,10 @@ class ClientEyes:
                     )
                 )
             for side, camera in zip(_SIDES[len(views)], cameras, strict=True):
-                transform = TransformStamped()
-                transform.header.stamp = stamp.to_msg()
-                transform.header.frame_id = self._frame
-                transform.child_frame_id = f'xr_{client}_{side}'
-                pose = messages.pose_message(invert_rigid(camera.T_camera_world))
-                t = transform.transform
-                t.translation.x, t.translation.y, t.translation.z = (
-                    pose.position.x, pose.position.y, pose.position.z,
-                )  # fmt: skip
-                t.rotation = pose.orientation
-                transforms.append(transform)
+                T_stage_eye = invert_rigid(camera.T_camera_world)
+                child = f'xr_{client}_{side}'
+                transforms.append(
+                    messages.transform_message(T_stage_eye, self._frame, child, stamp.nanoseconds)
+                )
         if self._tf is not None and transforms and self._tf.get_subscription_count():
             self._tf.publish(TFMessage(transforms=transforms))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import Point, Pose, Quaternion
+from geometry_msgs.msg import Point, Pose, Quaternion, Transform, TransformStamped, Vector3
 from std_msgs.msg import Header
 
 from avatar_ros.body import BodyPose, FaceExpression, Skeleton, skeleton_by_name
@@ -72,6 +72,19 @@ def pose_message(T: Array) -> Pose:
     """Rigid transform (4, 4) -> geometry_msgs/Pose."""
     x, y, z = (float(v) for v in T[:3, 3])
     return Pose(position=Point(x=x, y=y, z=z), orientation=_quaternion(quat_from_matrix(T[:3, :3])))
+
+
+def transform_message(
+    T_parent_child: Array, parent: str, child: str, stamp_ns: int
+) -> TransformStamped:
+    """Rigid transform (4, 4) -> geometry_msgs/TransformStamped, as /tf holds them."""
+    x, y, z = (float(v) for v in T_parent_child[:3, 3])
+    rotation = _quaternion(quat_from_matrix(T_parent_child[:3, :3]))
+    return TransformStamped(
+        header=header(stamp_ns, parent),
+        child_frame_id=child,
+        transform=Transform(translation=Vector3(x=x, y=y, z=z), rotation=rotation),
+    )
 
 
 def _parse_quats(field: str, quaternions: Sequence[Quaternion]) -> FloatArray:

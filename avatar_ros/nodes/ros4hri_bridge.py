@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from geometry_msgs.msg import TransformStamped, Vector3
+from geometry_msgs.msg import TransformStamped
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
@@ -266,7 +266,7 @@ class Ros4HriBridgeNode(Node):
         frames.append((f'head_{body.id}', 'face', self.human.T_head_face))
         frames.append((f'face_{body.id}', 'gaze', rigid(body.R_face_gaze, np.zeros(3))))
         return [
-            _transform(pose.stamp_ns, parent, f'{child}_{body.id}', T)
+            messages.transform_message(T, parent, f'{child}_{body.id}', pose.stamp_ns)
             for parent, child, T in frames
         ]
 
@@ -291,15 +291,6 @@ def _ids_list() -> Any:
         return importlib.import_module('hri_msgs.msg').IdsList
     except (ImportError, AttributeError):
         return None
-
-
-def _transform(stamp_ns: int, parent: str, child: str, T: FloatArray) -> TransformStamped:
-    message = TransformStamped(header=messages.header(stamp_ns, parent), child_frame_id=child)
-    pose = messages.pose_message(T)
-    at = pose.position
-    message.transform.translation = Vector3(x=at.x, y=at.y, z=at.z)
-    message.transform.rotation = pose.orientation
-    return message
 
 
 def main(args: list[str] | None = None) -> int:
