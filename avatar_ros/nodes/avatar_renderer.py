@@ -189,7 +189,7 @@ class AvatarRendererNode(AvatarNode[RendererParameters]):
         if splats or stage or self._skeletons_listened():
             job, people = self.gather(job)
             placed = player.place_people(people)
-            if self._stage is not None:
+            if self._stage is not None and not job.repeated:
                 self._stage.publish(player.stage, job.pose.stamp_ns)
             if self._skeletons_listened():
                 self._publish_skeletons(placed, job)
@@ -226,7 +226,8 @@ class AvatarRendererNode(AvatarNode[RendererParameters]):
             sink.accept(frame.pictures[0])
         if self._skeletons_listened():
             self._publish_skeletons(player.placed, job)
-        if self._stage is not None:
+        # tf2 warns of a second transform with the same stamp.
+        if self._stage is not None and not job.repeated:
             camera = frame.pictures[0].camera
             self._stage.publish(player.stage, job.pose.stamp_ns, camera, follows=follows)
         self._publish_splats(job)

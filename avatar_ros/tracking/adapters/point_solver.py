@@ -177,21 +177,18 @@ class PointSolver:
             damping = max(damping * 0.2, 1e-6)
             if gain < _SMALL_GAIN + 1e-3 * cost:
                 break
-        distance = np.linalg.norm(self._away(points), axis=1)
+        distance = np.linalg.norm(self._away(points)[0], axis=1)
         return Solution(R, t, float(np.average(distance, weights=self.weight)), cost)
 
-    def _away(self, points: FloatArray) -> FloatArray:
-        """(P, 3): from where they were seen, as far as it counts."""
-        away, across = points - self.target, self._across(points)
-        return away if across is None else np.einsum('pab,pb->pa', across, away)
-
-    def _across(self, points: FloatArray) -> FloatArray | None:
-        """(P, 3, 3): what of the way to the target counts."""
+    def _away(self, points: FloatArray) -> tuple[FloatArray, FloatArray | None]:
+        """(P, 3) from where they were seen, as far as it counts; (P, 3, 3) which part that is."""
+        away = points - self.target
         if self.rays is None:
-            return None
-        ahead = ((points - self.target) * self.rays).sum(axis=1) > 0
+            return away, None
+        ahead = (away * self.rays).sum(axis=1) > 0
         along = np.where(ahead[:, None], self.rays, 0.0)
-        return np.asarray(np.eye(3) - along[:, :, None] * along[:, None, :])
+        across = np.eye(3) - along[:, :, None] * along[:, None, :]
+        return np.einsum('pab,pb->pa', across, away), across
 
     def _forward(self, R: FloatArray, t: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Points (P, 3), global rotations (J, 3, 3) and joint positions (J, 3)."""
@@ -219,11 +216,11 @@ class PointSolver:
         jacobian: FloatArray = np.empty((count, 3, _TURNS + 3))
         jacobian[:, :, :_TURNS] = arms.reshape(count, 3, _TURNS)
         jacobian[:, :, _TURNS:] = self.root_w[:, None, None] * np.eye(3)
-        across = self._across(points)
+        away, across = self._away(points)
         if across is not None:
             jacobian = across @ jacobian
         jacobian = jacobian.reshape(3 * count, _TURNS + 3)
-        error = (self._away(points) * self.root_w[:, None]).ravel()
+        error = (away * self.root_w[:, None]).ravel()
         bend = rotvec_from_matrix(R[1:]).ravel()
         over = np.clip(bend - _HIGH, 0.0, None) + np.clip(bend - _LOW, None, 0.0)
         normal, gradient = jacobian.T @ jacobian, jacobian.T @ error
